@@ -1,0 +1,1 @@
+//! Byte layouts that Kafka fixed: record batches, records, varints, compression.

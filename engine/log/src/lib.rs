@@ -1,0 +1,1 @@
+//! The storage engine: lane, logs, segments, checkpoints, recovery.

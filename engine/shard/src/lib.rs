@@ -1,0 +1,1 @@
+//! What a shard has beside its logs: the mesh to other shards, purgatory, budgets.

@@ -1,0 +1,1 @@
+//! Frames and connections of the Kafka protocol.

@@ -1,0 +1,1 @@
+//! The replica of one partition as a reactor: leadership, in-sync replicas, high watermark.

@@ -1,0 +1,1 @@
+//! Drivers that tie state machines to logs and to peers.

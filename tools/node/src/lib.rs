@@ -1,0 +1,1 @@
+//! One node, wired from all the crates below.

@@ -1,0 +1,3 @@
+//! The odradek binary: server and command line.
+
+fn main() {}
