@@ -1,0 +1,124 @@
+//! The settings of a broker after all sources were read: one value each, with its origin.
+
+use crate::broker_rows::BROKER_SETTINGS;
+use crate::setting::Setting;
+use crate::sources::Origin;
+use crate::value::Value;
+use std::collections::BTreeMap;
+
+/// A setting's value and where it came from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Resolved {
+    /// The row of the table.
+    pub setting: &'static Setting,
+    /// The value; `None` where nobody set it and the default is null.
+    pub value: Option<Value>,
+    /// Where the value came from.
+    pub origin: Origin,
+}
+
+/// A setting of Kafka's that was given and means nothing here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unused {
+    /// Its name.
+    pub key: &'static str,
+    /// Where it was given.
+    pub origin: Origin,
+}
+
+/// Every broker setting with its value.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    values: BTreeMap<&'static str, Resolved>,
+    unused: Vec<Unused>,
+}
+
+impl Settings {
+    pub(crate) fn new(
+        mut given: BTreeMap<&'static str, (Value, Origin)>,
+        unused: Vec<Unused>,
+    ) -> Self {
+        let values = BROKER_SETTINGS
+            .iter()
+            .map(|setting| {
+                let (value, origin) = match given.remove(setting.key) {
+                    Some((value, origin)) => (Some(value), origin),
+                    // That every default reads is pinned by a test of `value`.
+                    None => (
+                        setting.default.and_then(|text| setting.parse(text).ok()),
+                        Origin::Default,
+                    ),
+                };
+                (
+                    setting.key,
+                    Resolved {
+                        setting,
+                        value,
+                        origin,
+                    },
+                )
+            })
+            .collect();
+        Self { values, unused }
+    }
+
+    /// Every setting, in order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = &Resolved> {
+        self.values.values()
+    }
+
+    /// One setting; `None` if the table has no such name.
+    pub fn get(&self, key: &str) -> Option<&Resolved> {
+        self.values.get(key)
+    }
+
+    /// What was given and means nothing here.
+    pub fn unused(&self) -> &[Unused] {
+        &self.unused
+    }
+
+    /// The one of several names for the same thing that holds: the one from the strongest source,
+    /// and of those the first named. `None` when nobody set any.
+    pub(crate) fn strongest(&self, keys: &[&str]) -> Option<&Resolved> {
+        let mut best: Option<&Resolved> = None;
+        for found in keys.iter().filter_map(|key| self.get(key)) {
+            let beats = match best {
+                Some(best) => found.origin.is_stronger_than(&best.origin),
+                None => found.origin != Origin::Default,
+            };
+            if beats {
+                best = Some(found);
+            }
+        }
+        best
+    }
+
+    pub(crate) fn boolean(&self, key: &str) -> bool {
+        matches!(self.value(key), Some(Value::Boolean(true)))
+    }
+
+    pub(crate) fn number(&self, key: &str) -> i64 {
+        match self.value(key) {
+            Some(Value::Number(number)) => *number,
+            _ => 0,
+        }
+    }
+
+    pub(crate) fn text(&self, key: &str) -> Option<&str> {
+        match self.value(key) {
+            Some(Value::Text(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn list(&self, key: &str) -> &[String] {
+        match self.value(key) {
+            Some(Value::List(list)) => list,
+            _ => &[],
+        }
+    }
+
+    fn value(&self, key: &str) -> Option<&Value> {
+        self.get(key)?.value.as_ref()
+    }
+}
