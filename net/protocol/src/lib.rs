@@ -27,6 +27,9 @@ mod text;
 mod value;
 mod writer;
 
+#[cfg(test)]
+mod tests;
+
 pub mod api_versions;
 pub mod create_topics;
 pub mod delete_topics;

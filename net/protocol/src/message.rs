@@ -252,6 +252,32 @@ macro_rules! message {
                 Ok(())
             }
         }
+
+        #[cfg(test)]
+        impl $crate::tests::sample::Sample for $name {
+            fn sample(
+                version: $crate::api::Version,
+                source: &mut $crate::tests::sample::Source<'_>,
+            ) -> Self {
+                use $crate::value::Value;
+                let mut this = Self::default();
+                $(
+                    if message!(@versions $low $(- $high)?).contain(version) {
+                        let value: $type = $crate::tests::sample::Sample::sample(version, source);
+                        if !value.is_null()
+                            || message!(@null $($null_low $(- $null_high)?)?).contain(version)
+                        {
+                            this.$field = value;
+                        }
+                        if this.$field.is_null() {
+                            // A default of null in a version without null.
+                            this.$field = $crate::tests::sample::Sample::not_null();
+                        }
+                    }
+                )*
+                this
+            }
+        }
     };
     (@default $type:ty) => { <$type as $crate::value::Value>::initial() };
     (@default $type:ty, $default:expr) => { $default };

@@ -197,3 +197,59 @@ impl Writer {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::produce::{PartitionProduceData, ProduceRequest, TopicProduceData};
+    use crate::{Message, Reader, Records, RequestHeader, request_frame};
+    use bytes::Bytes;
+
+    fn request(records: &Bytes) -> ProduceRequest {
+        let partition = || PartitionProduceData {
+            records: Some(Records::from(records.clone())),
+            ..PartitionProduceData::default()
+        };
+        ProduceRequest {
+            topic_data: vec![TopicProduceData {
+                partition_data: vec![partition(), partition()],
+                ..TopicProduceData::default()
+            }],
+            ..ProduceRequest::default()
+        }
+    }
+
+    #[test]
+    fn large_records_are_spliced_in_and_come_back_as_slices_of_the_frame() {
+        for (size, pieces) in [(0, 1), (512, 1), (513, 5), (100_000, 5)] {
+            let records = Bytes::from(vec![7; size]);
+            let frame = request_frame(9, 3, None, &request(&records)).unwrap();
+            assert_eq!(frame.len(), pieces, "{size}");
+            if pieces > 1 {
+                // The same memory, not a copy.
+                assert_eq!(frame[1].as_ptr(), records.as_ptr());
+                assert_eq!(frame[3].as_ptr(), records.as_ptr());
+            }
+            let whole = Bytes::from(frame.concat());
+            assert_eq!(
+                whole[..4],
+                i32::try_from(whole.len() - 4).unwrap().to_be_bytes()
+            );
+            let mut reader = Reader::new(whole.slice(4..));
+            let header = RequestHeader::decode(&mut reader).unwrap();
+            assert_eq!(
+                (header.api_key, header.api_version, header.correlation_id),
+                (0, 9, 3)
+            );
+            let decoded = ProduceRequest::decode(9, &mut reader).unwrap();
+            assert_eq!(decoded, request(&records));
+            if size > 0 {
+                let slice = decoded.topic_data[0].partition_data[1]
+                    .records
+                    .clone()
+                    .unwrap();
+                let slice = slice.into_bytes();
+                assert!(whole.as_ptr_range().contains(&slice.as_ptr()));
+            }
+        }
+    }
+}

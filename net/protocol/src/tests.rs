@@ -1,0 +1,31 @@
+//! Every message in every version, against Kafka's own classes, another codec, and hostile bytes.
+
+mod fixtures;
+mod hostile;
+mod oracle;
+pub(crate) mod sample;
+
+/// Calls `$call!(Name, module)` for every message.
+macro_rules! for_each_message {
+    ($call:ident) => {
+        $call!(ProduceRequest, produce);
+        $call!(ProduceResponse, produce);
+        $call!(FetchRequest, fetch);
+        $call!(FetchResponse, fetch);
+        $call!(ListOffsetsRequest, list_offsets);
+        $call!(ListOffsetsResponse, list_offsets);
+        $call!(MetadataRequest, metadata);
+        $call!(MetadataResponse, metadata);
+        $call!(FindCoordinatorRequest, find_coordinator);
+        $call!(FindCoordinatorResponse, find_coordinator);
+        $call!(ApiVersionsRequest, api_versions);
+        $call!(ApiVersionsResponse, api_versions);
+        $call!(CreateTopicsRequest, create_topics);
+        $call!(CreateTopicsResponse, create_topics);
+        $call!(DeleteTopicsRequest, delete_topics);
+        $call!(DeleteTopicsResponse, delete_topics);
+        $call!(InitProducerIdRequest, init_producer_id);
+        $call!(InitProducerIdResponse, init_producer_id);
+    };
+}
+pub(crate) use for_each_message;
