@@ -166,7 +166,7 @@ fn sequences_wrap_to_zero_after_the_largest() {
 fn a_producer_expires_by_when_it_was_heard_of() {
     let mut producers = after_batches(1);
     let later = |ms| Timestamp(NOW.0 + ms);
-    let day = Duration::from_secs(86_400);
+    let day = Duration::from_hours(24);
     assert_eq!(producers.expire(later(86_399_999), day), 0);
     assert_eq!(producers.expire(later(86_400_000), day), 1);
     assert!(producers.is_empty());
