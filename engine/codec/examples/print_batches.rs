@@ -29,8 +29,11 @@ fn main() -> Result<(), BuildError> {
                 continue;
             }
             let batch = kafka::build(case, compression)?;
-            let hex: String = batch.iter().map(|byte| format!("{byte:02x}")).collect();
-            println!("{case} {compression} {hex}");
+            print!("{case} {compression} ");
+            for byte in &batch {
+                print!("{byte:02x}");
+            }
+            println!();
         }
     }
     Ok(())

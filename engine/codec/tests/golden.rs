@@ -134,7 +134,7 @@ fn assert_records(batch: &Batch, case: &str) {
     let expected = kafka::records(case);
     assert_eq!(records.len(), expected.len(), "{case}");
     let is_moved = case == "log-append-time";
-    for (record, &(offset, timestamp, key, value, headers)) in records.iter().zip(expected) {
+    for (record, (offset, timestamp, key, value, headers)) in records.iter().zip(expected) {
         let header = batch.header();
         let (offset, timestamp) = if is_moved {
             (offset + 42, TIME + 1_234)

@@ -8,6 +8,7 @@ use engine_codec::{
     set_broker_fields, stamp_log_append_time,
 };
 use engine_model::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp};
+use std::sync::LazyLock;
 
 /// The time that all cases count from.
 pub const TIME: i64 = 1_700_000_000_000;
@@ -25,17 +26,7 @@ pub type CaseRecord = (
 );
 
 /// 150,000 bytes that compress well and do not fit one block of snappy or lz4.
-const LARGE: &[u8] = &{
-    let mut large = [0_u8; 150_000];
-    let mut value = 0_u8;
-    let mut index = 0;
-    while index < large.len() {
-        large[index] = value;
-        value = if value == 250 { 0 } else { value + 1 };
-        index += 1;
-    }
-    large
-};
+static LARGE: LazyLock<Vec<u8>> = LazyLock::new(|| (0..=250).cycle().take(150_000).collect());
 
 const MIXED: &[CaseRecord] = &[
     (0, TIME, Some(b"key-0"), Some(b"value-0"), &[]),
@@ -56,27 +47,34 @@ const MIXED: &[CaseRecord] = &[
     (4, TIME + 1, Some(b"k"), Some(&[b'a'; 200]), &[]),
 ];
 
+const GAPS: &[CaseRecord] = &[
+    (101, TIME, Some(b"a"), Some(b"1"), &[]),
+    (103, TIME + 1, Some(b"b"), Some(b"2"), &[]),
+    (109, TIME + 2, Some(b"c"), Some(b"3"), &[]),
+];
+
+const DELETE_HORIZON: &[CaseRecord] = &[
+    (100, TIME, Some(b"a"), None, &[]),
+    (103, TIME + 1, Some(b"b"), Some(b"2"), &[]),
+];
+
+/// Version 0, type 1 (commit); version 0, coordinator epoch 3.
+const COMMIT_MARKER: &[CaseRecord] =
+    &[(0, TIME, Some(&[0, 0, 0, 1]), Some(&[0, 0, 0, 0, 0, 3]), &[])];
+
 /// The records of a case, with offsets before the broker moves them.
-pub fn records(case: &str) -> &'static [CaseRecord] {
+pub fn records(case: &str) -> Vec<CaseRecord> {
     match case {
-        "no-timestamp" => &[(0, -1, Some(b"k"), Some(b"v"), &[])],
-        "gaps" => &[
-            (101, TIME, Some(b"a"), Some(b"1"), &[]),
-            (103, TIME + 1, Some(b"b"), Some(b"2"), &[]),
-            (109, TIME + 2, Some(b"c"), Some(b"3"), &[]),
-        ],
-        "delete-horizon" => &[
-            (100, TIME, Some(b"a"), None, &[]),
-            (103, TIME + 1, Some(b"b"), Some(b"2"), &[]),
-        ],
-        "large" => &[
-            (0, TIME, Some(b"large"), Some(LARGE), &[]),
+        "no-timestamp" => vec![(0, -1, Some(b"k"), Some(b"v"), &[])],
+        "gaps" => GAPS.to_vec(),
+        "delete-horizon" => DELETE_HORIZON.to_vec(),
+        "large" => vec![
+            (0, TIME, Some(b"large"), Some(&LARGE), &[]),
             (1, TIME, Some(b"small"), Some(b"after"), &[]),
         ],
-        // Version 0, type 1 (commit); version 0, coordinator epoch 3.
-        "commit-marker" => &[(0, TIME, Some(&[0, 0, 0, 1]), Some(&[0, 0, 0, 0, 0, 3]), &[])],
-        "empty" => &[],
-        _ => MIXED,
+        "commit-marker" => COMMIT_MARKER.to_vec(),
+        "empty" => Vec::new(),
+        _ => MIXED.to_vec(),
     }
 }
 
@@ -142,7 +140,7 @@ pub fn build(case: &str, compression: Compression) -> Result<Bytes, BuildError> 
         let full = builder.build()?;
         return empty_batch(&engine_codec::BatchHeader::parse(&full)?);
     }
-    for &(offset, timestamp, key, value, headers) in records(case) {
+    for (offset, timestamp, key, value, headers) in records(case) {
         builder.append_at(
             Offset::new(offset),
             &RecordData {
