@@ -304,8 +304,7 @@ pub fn empty_batch(header: &BatchHeader) -> Result<Bytes, BuildError> {
                 .attributes
                 .with_compression(Compression::None)
                 .with_delete_horizon(false),
-            // Kafka's compaction writes none here: no record counts from it.
-            base_timestamp: Timestamp::NONE,
+            base_timestamp: header.max_timestamp,
             record_count: 0,
             ..*header
         },

@@ -13,6 +13,10 @@ pub struct TopicId(Uuid);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DirectoryId(Uuid);
 
+/// Identity of a cluster, drawn when its first node starts on an empty directory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClusterId(Uuid);
+
 const BASE64_URL: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 macro_rules! uuid_id {
@@ -60,6 +64,7 @@ macro_rules! uuid_id {
 
 uuid_id!(TopicId);
 uuid_id!(DirectoryId);
+uuid_id!(ClusterId);
 
 impl TopicId {
     /// The topic id Kafka reserves for `__cluster_metadata`.

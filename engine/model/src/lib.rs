@@ -12,7 +12,9 @@ mod topic;
 
 pub use collections::{HashMap, HashSet};
 pub use error_code::ErrorCode;
-pub use ids::{DirectoryId, LogId, NodeId, ProducerId, ShardId, TopicId, TopicPartition};
+pub use ids::{
+    ClusterId, DirectoryId, LogId, NodeId, ProducerId, ShardId, TopicId, TopicPartition,
+};
 pub use numbers::{LeaderEpoch, Offset, PartitionIndex, ProducerEpoch, Sequence};
 pub use time::{Moment, Timestamp};
 pub use topic::{TopicName, TopicNameError};

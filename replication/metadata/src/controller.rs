@@ -1,0 +1,128 @@
+//! The controller of the cluster's metadata as a replayed machine.
+//!
+//! | verb                  | refuses when                               | leads to                          |
+//! |-----------------------|--------------------------------------------|-----------------------------------|
+//! | `form_cluster`        | it is formed                               | Cluster, Feature                  |
+//! | `register_broker`     | no cluster                                 | Broker                            |
+//! | `start_leadership`    | the broker's epoch is stale                | PartitionChange each              |
+//! | `create_topics`       | name, counts, assignment, settings, limits | Topic, Partition each, Config each |
+//! | `delete_topics`       | unknown, named twice                       | TopicRemoved                      |
+//! | `alter_topic_configs` | unknown topic, setting, value              | Config each                       |
+//! | `allocate_producer_ids` | the broker's epoch is stale              | ProducerIds                       |
+//!
+//! Keeps:
+//! - a verb changes nothing: it takes `&self` and returns records; only [`Controller::replay`]
+//!   changes anything, so the same records give the same image on every node and at every start;
+//! - the records of an atomic [`Outcome`] are kept together or not at all;
+//! - a topic id, a registration epoch, a leader epoch and a producer id are never given twice.
+//!
+//! The driver appends the records, replays them, and lets the response go once they are committed;
+//! if the append fails, it drops the machine and builds it anew from the log. There is no rollback.
+//! Source: Kafka's KRaft controller; KIP-631, KIP-966.
+
+mod brokers;
+mod configs;
+mod create_topics;
+mod delete_topics;
+mod producer_ids;
+
+pub use brokers::BrokerRegistration;
+pub use configs::{AlterTopicConfigs, ConfigChange};
+pub use create_topics::{AssignedPartition, CreateTopics, CreatedTopic, NewTopic};
+pub use delete_topics::{DeletedTopic, TopicSelector};
+pub use producer_ids::ProducerIdBlock;
+
+use crate::delta::MetadataDelta;
+use crate::error::ReplayError;
+use crate::image::MetadataImage;
+use crate::record::MetadataRecord;
+use engine_config::BrokerConfig;
+use engine_model::{Offset, TopicName};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The feature that says which records and rules the metadata needs.
+pub(crate) const FEATURE_METADATA: &str = "odradek.metadata";
+/// The highest level of it that this release knows; a log at a higher one is refused.
+pub(crate) const FEATURE_METADATA_LEVEL: i16 = 1;
+
+/// What a verb decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome<R> {
+    /// The records to append, in order; none where nothing changes.
+    pub records: Vec<MetadataRecord>,
+    /// Whether they must be one batch.
+    pub is_atomic: bool,
+    /// What to answer once they, and all before them, are committed.
+    pub response: R,
+}
+
+impl<R> Outcome<R> {
+    fn atomic(records: Vec<MetadataRecord>, response: R) -> Self {
+        Self {
+            records,
+            is_atomic: true,
+            response,
+        }
+    }
+}
+
+/// The controller. Cheap to drop: everything it knows is in its log.
+#[derive(Clone, Debug)]
+pub struct Controller {
+    image: MetadataImage,
+    /// Names with `.` or `_`, by what they are when both are `_`: the ones that can collide.
+    collision_keys: BTreeMap<String, TopicName>,
+    config: Arc<BrokerConfig>,
+}
+
+impl Controller {
+    /// A controller that has replayed nothing.
+    pub fn new(config: Arc<BrokerConfig>) -> Self {
+        Self {
+            image: MetadataImage::default(),
+            collision_keys: BTreeMap::new(),
+            config,
+        }
+    }
+
+    /// The metadata as of the last record replayed, committed or not.
+    pub fn image(&self) -> &MetadataImage {
+        &self.image
+    }
+
+    /// Applies the record at `offset`, which must be the next one, and notes in `delta` what it
+    /// touched.
+    ///
+    /// Errors: the log is not one this controller can have written; drop it and stop.
+    pub fn replay(
+        &mut self,
+        offset: Offset,
+        record: &MetadataRecord,
+        delta: &mut MetadataDelta,
+    ) -> Result<(), ReplayError> {
+        match record {
+            MetadataRecord::Topic { name, .. } => {
+                if let Some(key) = collision_key(name.as_str()) {
+                    self.collision_keys.insert(key, name.clone());
+                }
+            }
+            MetadataRecord::TopicRemoved { topic_id } => {
+                let topic = self.image.topic(*topic_id);
+                if let Some(key) = topic.and_then(|topic| collision_key(topic.name.as_str())) {
+                    self.collision_keys.remove(&key);
+                }
+            }
+            _ => {}
+        }
+        self.image.apply(offset, record, delta)
+    }
+}
+
+/// What two names have in common that collide; `None` for a name that collides with none.
+fn collision_key(name: &str) -> Option<String> {
+    name.contains(['.', '_']).then(|| name.replace('.', "_"))
+}
+
+#[cfg(test)]
+mod tests;
