@@ -11,7 +11,7 @@ use crate::header::{
     ATTRIBUTES_AT, BatchHeader, CRC_AT, HEADER_BYTES, LOG_OVERHEAD_BYTES, MAX_TIMESTAMP_AT,
 };
 use crate::record_iter::RecordIter;
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use engine_model::{LeaderEpoch, Offset, Timestamp};
 
 /// One whole record batch: its header, read, and its bytes, shared.
@@ -24,10 +24,11 @@ pub struct Batch {
 impl Batch {
     /// Takes the batch off the front of `bytes`.
     ///
-    /// Errors: those of [`BatchHeader::parse`], and `Truncated` when the batch goes on after the end.
+    /// Errors: those of [`BatchHeader::parse`]; `Truncated` when the batch goes on after the end;
+    /// `InvalidCrc` instead of a complaint about numbers that the checksum shows to be damaged.
     /// `bytes` is left alone when it fails.
     pub fn split_off_front(bytes: &mut Bytes) -> Result<Self, BatchError> {
-        let header = BatchHeader::parse(bytes)?;
+        let header = BatchHeader::read(bytes)?;
         let needed = header.total_bytes();
         if bytes.len() < needed {
             return Err(BatchError::Truncated {
@@ -35,10 +36,16 @@ impl Batch {
                 found: bytes.len(),
             });
         }
-        Ok(Self {
+        let batch = Self {
             header,
-            bytes: bytes.split_to(needed),
-        })
+            bytes: bytes.slice(..needed),
+        };
+        if let Err(error) = header.check_numbers() {
+            batch.check_crc()?;
+            return Err(error);
+        }
+        bytes.advance(needed);
+        Ok(batch)
     }
 
     /// The one batch that `bytes` is. Errors: as above, `TrailingBytes` when more follows.

@@ -304,7 +304,8 @@ pub fn empty_batch(header: &BatchHeader) -> Result<Bytes, BuildError> {
                 .attributes
                 .with_compression(Compression::None)
                 .with_delete_horizon(false),
-            base_timestamp: header.max_timestamp,
+            // Kafka's compaction writes none here: no record counts from it.
+            base_timestamp: Timestamp::NONE,
             record_count: 0,
             ..*header
         },

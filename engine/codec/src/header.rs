@@ -78,6 +78,13 @@ impl BatchHeader {
     /// something worse), `UnsupportedMagic`, `InvalidLength`, `InvalidOffsetRange`,
     /// `InvalidRecordCount`. Checks neither checksum nor attributes: see [`crate::validate()`].
     pub fn parse(bytes: &[u8]) -> Result<Self, BatchError> {
+        let header = Self::read(bytes)?;
+        header.check_numbers()?;
+        Ok(header)
+    }
+
+    /// Reads the fields and checks no more than magic and length.
+    pub(crate) fn read(bytes: &[u8]) -> Result<Self, BatchError> {
         // Old formats share the first 17 bytes; their batches may be shorter than our header.
         if let Some(magic) = bytes.get(MAGIC_AT) {
             let magic = magic.cast_signed();
@@ -112,17 +119,11 @@ impl BatchHeader {
                 length: header.length,
             });
         }
-        header.check_offset_range()?;
-        if header.record_count < 0 {
-            return Err(BatchError::InvalidRecordCount {
-                record_count: header.record_count,
-                payload_bytes: header.total_bytes().saturating_sub(HEADER_BYTES),
-            });
-        }
         Ok(header)
     }
 
-    fn check_offset_range(&self) -> Result<(), BatchError> {
+    /// Checks that the offsets are a range and the count is one.
+    pub(crate) fn check_numbers(&self) -> Result<(), BatchError> {
         let (base, delta) = (self.base_offset.get(), self.last_offset_delta);
         // The end offset, one past the last, has to be an offset too.
         let end = base
@@ -132,6 +133,12 @@ impl BatchHeader {
             return Err(BatchError::InvalidOffsetRange {
                 base_offset: base,
                 last_offset_delta: delta,
+            });
+        }
+        if self.record_count < 0 {
+            return Err(BatchError::InvalidRecordCount {
+                record_count: self.record_count,
+                payload_bytes: self.total_bytes().saturating_sub(HEADER_BYTES),
             });
         }
         Ok(())

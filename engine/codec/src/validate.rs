@@ -28,13 +28,11 @@ pub enum Origin {
 /// Checks everything that shows without decompression: checksum, attributes, offsets against
 /// count, producer fields.
 ///
-/// Cheap things first: the checksum, the one pass over the bytes, comes last but for an origin of
-/// `Replication`, where damage is likelier than nonsense.
+/// The checksum, the one pass over the bytes, comes first: only a batch that arrived as it was sent
+/// may be called wrong, for a producer repeats what was damaged and gives up on what was wrong.
 /// Errors: any of [`BatchError`] but those of records and compression.
 pub fn validate(batch: &Batch, origin: Origin) -> Result<(), BatchError> {
-    if origin == Origin::Replication {
-        batch.check_crc()?;
-    }
+    batch.check_crc()?;
     check_attributes(batch, origin)?;
     check_count(batch, origin)?;
     if origin == Origin::Replication {
@@ -46,7 +44,7 @@ pub fn validate(batch: &Batch, origin: Origin) -> Result<(), BatchError> {
             base_offset: batch.header().base_offset.get(),
         });
     }
-    batch.check_crc()
+    Ok(())
 }
 
 fn check_attributes(batch: &Batch, origin: Origin) -> Result<(), BatchError> {
