@@ -48,17 +48,20 @@ impl Batch {
         Ok(batch)
     }
 
-    /// The one batch that `bytes` is. Errors: as above, `TrailingBytes` when more follows.
+    /// The one batch that `bytes` is.
+    ///
+    /// Errors: as above; `TrailingBytes` when more follows, or `InvalidCrc` where a damaged length
+    /// makes it look so.
     pub fn parse(bytes: &Bytes) -> Result<Self, BatchError> {
         let mut rest = bytes.clone();
         let batch = Self::split_off_front(&mut rest)?;
         if rest.is_empty() {
-            Ok(batch)
-        } else {
-            Err(BatchError::TrailingBytes {
-                record_count: batch.header.record_count,
-            })
+            return Ok(batch);
         }
+        batch.check_crc()?;
+        Err(BatchError::TrailingBytes {
+            record_count: batch.header.record_count,
+        })
     }
 
     /// The header.

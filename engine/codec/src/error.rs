@@ -140,7 +140,7 @@ pub enum BatchError {
 pub enum BatchErrorKind {
     /// CORRUPT_MESSAGE (2): the bytes changed on their way; sending them again may help.
     Corrupt,
-    /// UNSUPPORTED_FOR_MESSAGE_FORMAT or INVALID_RECORD: an old message format.
+    /// INVALID_RECORD (87) from Kafka 4: message format 0 or 1.
     UnsupportedMagic,
     /// MESSAGE_TOO_LARGE (10).
     TooLarge,
@@ -239,7 +239,11 @@ pub struct RecordError {
 
 impl RecordError {
     fn is_timestamp(&self) -> bool {
-        matches!(self.reason, RecordErrorReason::TimestampOutOfRange { .. })
+        matches!(
+            self.reason,
+            RecordErrorReason::TimestampOutOfRange { .. }
+                | RecordErrorReason::TimestampOverflow { .. }
+        )
     }
 }
 
