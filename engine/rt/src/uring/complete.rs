@@ -1,0 +1,53 @@
+//! A completion of the ring as the end of its operation.
+
+use io_uring::cqueue;
+
+use super::engine::Engine;
+use crate::op::{Completion, OpId, Operation, Status};
+use crate::shard::Shard;
+
+impl Engine {
+    pub(super) fn completed(&self, shard: &Shard, id: OpId, result: i32, flags: u32) {
+        let more = cqueue::more(flags);
+        if let Ok(count) = usize::try_from(result) {
+            shard.with_operation(id, |operation| self.bring_back(id, operation, count));
+        }
+        if !more {
+            self.areas.borrow_mut().give_back(id.slot);
+        }
+        shard.complete(id, Completion { result, more });
+    }
+
+    /// Puts what the kernel has written where the operation keeps it.
+    fn bring_back(&self, id: OpId, operation: &mut Operation, count: usize) {
+        match operation {
+            Operation::Accept { peer, .. } => {
+                *peer = self
+                    .areas
+                    .borrow()
+                    .get(id.slot)
+                    .and_then(super::area::Area::peer);
+            }
+            Operation::Receive { buffer, max, .. } => {
+                let count = count
+                    .min(*max)
+                    .min(buffer.capacity().saturating_sub(buffer.len()));
+                let length = buffer.len().saturating_add(count);
+                // SAFETY: the kernel has written `count` bytes behind the first `len`, within the
+                // room that was reserved for this entry.
+                unsafe { buffer.set_len(length) };
+            }
+            Operation::Read { buffer, .. } => buffer.advance(count),
+            Operation::Inspect { status, .. } => {
+                if let Some(area) = self.areas.borrow().get(id.slot) {
+                    let kind = u32::from(area.status.stx_mode) & libc::S_IFMT;
+                    *status = Status {
+                        size: area.status.stx_size,
+                        is_directory: kind == libc::S_IFDIR,
+                    };
+                }
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! The task that turns the engine, and the bell that wakes it.
+//!
+//! The driver sleeps only when the last turn and one yield brought nothing: completion queue,
+//! submissions, backlog, mailboxes, gate and the rings to peers are empty, the taskrun and
+//! overflow flags are clear, and no task was polled. It says that it sleeps before it looks for
+//! the last time, so that whoever comes later wakes it.
+
+use std::future::{Future, poll_fn};
+use std::os::fd::IntoRawFd;
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+
+use super::engine::{Engine, HEARTBEAT, fatal};
+use crate::shard::Shard;
+use crate::task::yield_now;
+
+/// Waits to be woken once.
+struct Park<'a> {
+    engine: &'a Engine,
+    parked: bool,
+}
+
+impl Future for Park<'_> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.parked {
+            return Poll::Ready(());
+        }
+        self.parked = true;
+        *self.engine.driver.borrow_mut() = Some(cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+/// Turns until told to finish and nothing of ours is left in the ring.
+pub(super) async fn drive(engine: Rc<Engine>, shard: Rc<Shard>) {
+    engine.listen_for_bell();
+    engine.signal_completions(false);
+    let mut finishing = false;
+    loop {
+        let foreground_before = engine.foreground_polls.get();
+        let happened = engine.turn(&shard);
+        if engine.finishing.get() && engine.specials() == 0 {
+            return;
+        }
+        if !finishing && engine.finishing.get() {
+            finishing = true;
+        }
+        let polls_before = engine.polls.get();
+        yield_now().await;
+        let busy = engine.foreground_polls.get() != foreground_before;
+        let admitted = engine.gate.open(engine.clock(), busy);
+        if happened > 0 || admitted || engine.polls.get() != polls_before {
+            continue;
+        }
+        sleep(&engine, &shard).await;
+    }
+}
+
+/// Sleeps until something happens, if nothing has.
+async fn sleep(engine: &Engine, shard: &Shard) {
+    if !engine.gate.is_empty() || !engine.is_quiet() {
+        return;
+    }
+    let now = engine.clock();
+    let heartbeat = now.saturating_add(HEARTBEAT);
+    let until = shard
+        .next_timer()
+        .map_or(heartbeat, |timer| timer.min(heartbeat));
+    if until <= now {
+        return;
+    }
+    engine.arm(until);
+    engine.signal_completions(true);
+    engine.post.set_asleep(true);
+    // From here on completions signal and peers ring: what came before is seen now.
+    if engine.is_quiet() && !engine.post.is_pending() {
+        engine
+            .pulse
+            .operations
+            .store(count(shard.operations_under_way()), Ordering::Relaxed);
+        engine
+            .pulse
+            .tasks
+            .store(count(shard.tasks.len()), Ordering::Relaxed);
+        Park {
+            engine,
+            parked: false,
+        }
+        .await;
+    }
+    engine.post.set_asleep(false);
+    engine.signal_completions(false);
+}
+
+fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}
+
+/// Reads the ring's eventfd through glommio, for ever: its completion is what ends a park.
+pub(super) async fn listen(engine: Rc<Engine>, signal: OwnedFd) {
+    // SAFETY: an open descriptor, handed over; glommio closes it.
+    let file = unsafe { glommio::io::BufferedFile::from_raw_fd(signal.into_raw_fd()) };
+    while !engine.finishing.get() {
+        match file.read_at(0, 8).await {
+            Ok(_) => {
+                engine.stirred.set(true);
+                engine.wake_driver();
+            }
+            Err(error) => fatal(&error),
+        }
+    }
+    let _ = file.close().await;
+}
+
+/// Lets the driver have a turn.
+pub(super) async fn next_turn(engine: &Engine) {
+    let mut waited = false;
+    poll_fn(|cx| {
+        if waited {
+            return Poll::Ready(());
+        }
+        waited = true;
+        engine.stirred.set(true);
+        engine.wake_driver();
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}

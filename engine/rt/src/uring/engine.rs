@@ -1,0 +1,458 @@
+//! The ring of one shard: what goes in, what comes out, and what bounds a sleep.
+//!
+//! Keeps:
+//! - the ring is entered by its own thread only (SINGLE_ISSUER), and its deferred work runs only
+//!   when we enter with GETEVENTS: `turn` does so until nothing more comes out;
+//! - entries wait in the backlog while the submission queue is full, in order;
+//! - memory that entries point to lives in the operation table, in an area or in this struct.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering, fence};
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use engine_model::{Moment, Timestamp};
+use io_uring::{IoUring, opcode, squeue, types};
+
+use super::area::Areas;
+use super::gate::Gate;
+use super::{direct, socket};
+use crate::descriptor::RawDescriptor;
+use crate::listener::ListenOptions;
+use crate::op::{Backend, Completion, OpId, Operation};
+use crate::shard::Shard;
+use crate::system::{Post, SystemCore};
+use crate::task::Task;
+
+/// User data of entries that are no operations. Generations of operations would have to reach
+/// 2^32 - 1 on a slot that high to collide; slots are bounded far below.
+const TIMEOUT: u64 = u64::MAX;
+const TIMEOUT_UPDATE: u64 = u64::MAX - 1;
+const CANCEL: u64 = u64::MAX - 2;
+const BELL: u64 = u64::MAX - 3;
+/// IORING_ENTER_GETEVENTS, which the library does not name in its interface.
+const ENTER_GETEVENTS: u32 = 1;
+/// Where the numbers above begin.
+const SPECIAL: u64 = u64::MAX - 15;
+
+/// A parked shard wakes at least this often, so that nothing can be missed for ever and the
+/// watchdog sees it turn.
+pub(super) const HEARTBEAT: Duration = Duration::from_secs(1);
+/// Rounds of enter and reap in one turn; what is left over waits for the tasks woken so far.
+const ROUNDS_MAX: usize = 16;
+
+/// What the watchdog may look at from its own thread.
+#[derive(Debug, Default)]
+pub(crate) struct Pulse {
+    pub(super) turns: AtomicU64,
+    pub(super) tasks: AtomicU64,
+    pub(super) operations: AtomicU64,
+    pub(super) ended: AtomicU64,
+}
+
+/// See the module's comment.
+pub(super) struct Engine {
+    ring: RefCell<IoUring>,
+    backlog: RefCell<VecDeque<squeue::Entry>>,
+    pub(super) areas: RefCell<Areas>,
+    /// Results of what was done at once, to be reported from the loop.
+    instant: RefCell<VecDeque<(OpId, i32)>>,
+    /// The eventfd that our ring signals while we sleep.
+    pub(super) signal: OwnedFd,
+    pub(super) core: Arc<SystemCore>,
+    pub(super) post: Arc<Post>,
+    /// Peers to ring at the end of the turn.
+    rings: RefCell<Vec<usize>>,
+    pub(super) gate: Gate,
+    pub(super) driver: RefCell<Option<Waker>>,
+    /// Polls of tasks so far.
+    pub(super) polls: Cell<u64>,
+    /// Of these, foreground ones.
+    pub(super) foreground_polls: Cell<u64>,
+    pub(super) last_turn: Cell<Moment>,
+    /// Something came in that the driver has not looked at.
+    pub(super) stirred: Cell<bool>,
+    /// When the timeout in the ring goes off.
+    armed: Cell<Option<Moment>>,
+    /// Special entries that will complete.
+    specials: Cell<usize>,
+    timespec: Box<Cell<types::Timespec>>,
+    bell_buffer: Box<Cell<u64>>,
+    pub(super) finishing: Cell<bool>,
+    pub(super) pulse: Arc<Pulse>,
+    pub(super) base: Instant,
+    pub(super) quantum: Duration,
+    pub(super) can_truncate: bool,
+}
+
+/// What an engine is made of.
+pub(super) struct Parts {
+    pub(super) ring: IoUring,
+    pub(super) signal: OwnedFd,
+    pub(super) core: Arc<SystemCore>,
+    pub(super) post: Arc<Post>,
+    pub(super) pulse: Arc<Pulse>,
+    pub(super) base: Instant,
+    pub(super) quantum: Duration,
+    pub(super) can_truncate: bool,
+}
+
+impl Engine {
+    pub(super) fn new(parts: Parts) -> Rc<Self> {
+        let Parts {
+            ring,
+            signal,
+            core,
+            post,
+            pulse,
+            base,
+            quantum,
+            can_truncate,
+        } = parts;
+        Rc::new(Self {
+            ring: RefCell::new(ring),
+            backlog: RefCell::default(),
+            areas: RefCell::default(),
+            instant: RefCell::default(),
+            signal,
+            core,
+            post,
+            rings: RefCell::default(),
+            gate: Gate::new(quantum),
+            driver: RefCell::new(None),
+            polls: Cell::new(0),
+            foreground_polls: Cell::new(0),
+            last_turn: Cell::new(Moment(0)),
+            stirred: Cell::new(false),
+            armed: Cell::new(None),
+            specials: Cell::new(0),
+            timespec: Box::new(Cell::new(types::Timespec::new())),
+            bell_buffer: Box::new(Cell::new(0)),
+            finishing: Cell::new(false),
+            pulse,
+            base,
+            quantum,
+            can_truncate,
+        })
+    }
+
+    pub(super) fn clock(&self) -> Moment {
+        Moment(u64::try_from(self.base.elapsed().as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    /// Puts an entry into the submission queue, or behind those that wait for room in it.
+    pub(super) fn push(&self, entry: squeue::Entry) {
+        let mut backlog = self.backlog.borrow_mut();
+        if !backlog.is_empty() {
+            backlog.push_back(entry);
+            return;
+        }
+        let mut ring = self.ring.borrow_mut();
+        // SAFETY: what the entry points to outlives the operation: buffers are in the operation
+        // table, the rest in an area or in this struct, all until the last completion.
+        if unsafe { ring.submission().push(&entry) }.is_err() {
+            backlog.push_back(entry);
+        }
+    }
+
+    fn push_special(&self, entry: squeue::Entry, data: u64) {
+        self.specials.set(self.specials.get().saturating_add(1));
+        self.push(entry.user_data(data));
+    }
+
+    /// An operation that was done at once: its result is reported from the loop.
+    pub(super) fn finish_now(&self, id: OpId, result: i32) {
+        self.instant.borrow_mut().push_back((id, result));
+    }
+
+    fn refill(&self, ring: &mut IoUring) {
+        let mut backlog = self.backlog.borrow_mut();
+        let mut queue = ring.submission();
+        while let Some(entry) = backlog.pop_front() {
+            // SAFETY: as in `push`.
+            if unsafe { queue.push(&entry) }.is_err() {
+                backlog.push_front(entry);
+                break;
+            }
+        }
+    }
+
+    /// Enters the kernel if there is anything to submit or to run there.
+    fn enter(&self) {
+        let mut ring = self.ring.borrow_mut();
+        self.refill(&mut ring);
+        let (waiting, work) = {
+            let queue = ring.submission();
+            (queue.len(), queue.taskrun() || queue.cq_overflow())
+        };
+        if waiting == 0 && !work {
+            return;
+        }
+        let count = u32::try_from(waiting).unwrap_or(u32::MAX);
+        // SAFETY: no signal set is passed; entries are sound as argued in `push`.
+        let entered = unsafe {
+            ring.submitter()
+                .enter::<libc::sigset_t>(count, 0, ENTER_GETEVENTS, None)
+        };
+        if let Err(error) = entered {
+            match error.raw_os_error() {
+                // Interrupted, or the kernel is short of something for a moment: what was not
+                // taken stays in the queue for the next round.
+                Some(libc::EINTR | libc::EAGAIN | libc::EBUSY | libc::ENOMEM) => {
+                    self.stirred.set(true);
+                }
+                _ => fatal(&error),
+            }
+        }
+    }
+
+    /// Hands over every completion that is there; returns how many.
+    fn reap(&self, shard: &Shard) -> usize {
+        let mut count = 0_usize;
+        loop {
+            // Taken one by one, since handing one over may run code that submits.
+            let next = {
+                let mut ring = self.ring.borrow_mut();
+                ring.completion()
+                    .next()
+                    .map(|entry| (entry.user_data(), entry.result(), entry.flags()))
+            };
+            let Some((data, result, flags)) = next else {
+                break;
+            };
+            count = count.saturating_add(1);
+            if data >= SPECIAL {
+                self.special(data, result);
+            } else {
+                self.completed(shard, OpId::from_u64(data), result, flags);
+            }
+        }
+        loop {
+            let next = self.instant.borrow_mut().pop_front();
+            let Some((id, result)) = next else { break };
+            count = count.saturating_add(1);
+            shard.complete(id, Completion::last(result));
+        }
+        count
+    }
+
+    fn special(&self, data: u64, result: i32) {
+        self.specials.set(self.specials.get().saturating_sub(1));
+        match data {
+            TIMEOUT => self.armed.set(None),
+            BELL if !self.finishing.get() => {
+                if result < 0 && result != -libc::EINTR && result != -libc::EAGAIN {
+                    fatal(&std::io::Error::from_raw_os_error(-result));
+                }
+                self.listen_for_bell();
+            }
+            _ => {}
+        }
+    }
+
+    /// Keeps a read of the shard's bell in the ring, so that peers can end a sleep.
+    pub(super) fn listen_for_bell(&self) {
+        if let Some(bell) = self.post.bell() {
+            let buffer = self.bell_buffer.as_ptr().cast();
+            let entry = opcode::Read::new(types::Fd(bell.as_raw_fd()), buffer, 8).build();
+            self.push_special(entry, BELL);
+        }
+    }
+
+    /// Submits, runs what the kernel has deferred, hands completions over, fires timers, delivers
+    /// mail, rings peers. Returns how much happened.
+    pub(super) fn turn(&self, shard: &Shard) -> usize {
+        let mut happened = 0_usize;
+        for _ in 0..ROUNDS_MAX {
+            self.enter();
+            let reaped = self.reap(shard);
+            happened = happened.saturating_add(reaped);
+            if reaped == 0 && self.backlog.borrow().is_empty() {
+                break;
+            }
+        }
+        let now = self.clock();
+        self.last_turn.set(now);
+        happened = happened.saturating_add(shard.fire_timers(now));
+        if shard.deliver_mail() {
+            happened = happened.saturating_add(1);
+        }
+        self.ring_peers();
+        self.pulse.turns.fetch_add(1, Ordering::Relaxed);
+        happened
+    }
+
+    fn ring_peers(&self) {
+        let mut rings = self.rings.borrow_mut();
+        for index in rings.drain(..) {
+            if let Some(post) = self.core.posts.get(index) {
+                post.ring_if_asleep();
+            }
+        }
+    }
+
+    /// Nothing waits to be submitted, run or reaped.
+    pub(super) fn is_quiet(&self) -> bool {
+        if self.stirred.replace(false)
+            || !self.backlog.borrow().is_empty()
+            || !self.instant.borrow().is_empty()
+            || !self.rings.borrow().is_empty()
+        {
+            return false;
+        }
+        let mut ring = self.ring.borrow_mut();
+        let queue = ring.submission();
+        if !queue.is_empty() || queue.taskrun() || queue.cq_overflow() {
+            return false;
+        }
+        drop(queue);
+        ring.completion().is_empty()
+    }
+
+    /// Sees to it that the ring signals at `moment` or before.
+    pub(super) fn arm(&self, moment: Moment) {
+        if self.armed.get().is_some_and(|armed| armed <= moment) {
+            return;
+        }
+        let left = moment.saturating_since(self.clock());
+        self.timespec.set(types::Timespec::from(left));
+        let timespec = self.timespec.as_ptr().cast_const();
+        if self.armed.get().is_some() {
+            // If it has gone off meanwhile, its completion is there and ends the sleep.
+            self.push_special(
+                opcode::TimeoutUpdate::new(TIMEOUT, timespec).build(),
+                TIMEOUT_UPDATE,
+            );
+        } else {
+            self.push_special(opcode::Timeout::new(timespec).build(), TIMEOUT);
+        }
+        self.armed.set(Some(moment));
+        // The kernel reads the time when it takes the entry, so it must do so before the next arm.
+        self.enter();
+    }
+
+    /// Whether completions signal the eventfd: only those that end a sleep need to.
+    pub(super) fn signal_completions(&self, on: bool) {
+        let mut ring = self.ring.borrow_mut();
+        let queue = ring.completion();
+        if on {
+            queue.enable_eventfd();
+        } else {
+            if std::env::var_os("NODIS").is_none() { queue.disable_eventfd(); }
+        }
+        drop(queue);
+        // Whoever looks at the queue next must not have looked before this was said.
+        fence(Ordering::SeqCst);
+    }
+
+    /// Registers the eventfd with the ring.
+    pub(super) fn register_signal(&self) -> std::io::Result<()> {
+        self.ring
+            .borrow()
+            .submitter()
+            .register_eventfd(self.signal.as_raw_fd())
+    }
+
+    /// Takes the special entries back, so that nothing in the ring refers to this struct.
+    pub(super) fn cancel_specials(&self) {
+        self.finishing.set(true);
+        for data in [BELL, TIMEOUT] {
+            self.push_special(opcode::AsyncCancel::new(data).build(), CANCEL);
+        }
+    }
+
+    pub(super) fn specials(&self) -> usize {
+        self.specials.get()
+    }
+
+    pub(super) fn wake_driver(&self) {
+        let waker = self.driver.borrow_mut().take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+/// The machinery itself is broken: a stopped broker is safer than one that goes on.
+pub(super) fn fatal(error: &dyn std::fmt::Display) -> ! {
+    tracing::error!(%error, "io_uring failed; ending the process");
+    std::process::abort()
+}
+
+/// The engine as the shared layer knows it.
+pub(super) struct UringBackend(pub(super) Rc<Engine>);
+
+impl Backend for UringBackend {
+    fn submit(&self, id: OpId, operation: &mut Operation) {
+        self.0.submit_operation(id, operation);
+        self.0.stirred.set(true);
+        self.0.wake_driver();
+    }
+
+    fn cancel(&self, id: OpId) {
+        self.0
+            .push_special(opcode::AsyncCancel::new(id.to_u64()).build(), CANCEL);
+        self.0.wake_driver();
+    }
+
+    fn close_now(&self, raw: RawDescriptor) {
+        direct::close(raw);
+    }
+
+    fn spawn(&self, task: Rc<dyn Task>) {
+        super::polled::spawn(&self.0, task);
+    }
+
+    fn ring(&self, shard: usize) {
+        let mut rings = self.0.rings.borrow_mut();
+        if !rings.contains(&shard) {
+            rings.push(shard);
+        }
+        drop(rings);
+        self.0.wake_driver();
+    }
+
+    fn now(&self) -> Moment {
+        self.0.clock()
+    }
+
+    fn wall_clock(&self) -> Timestamp {
+        direct::wall_clock()
+    }
+
+    fn random(&self, bytes: &mut [u8]) {
+        direct::random(bytes);
+    }
+
+    fn quantum(&self) -> Duration {
+        self.0.quantum
+    }
+
+    fn socket(&self, address: std::net::SocketAddr) -> Result<RawDescriptor, i32> {
+        socket::stream_socket(address)
+    }
+
+    fn listen(
+        &self,
+        address: std::net::SocketAddr,
+        options: ListenOptions,
+    ) -> Result<(RawDescriptor, std::net::SocketAddr), i32> {
+        socket::listen(address, options)
+    }
+
+    fn probe(&self, address: std::net::SocketAddr) -> Result<std::net::SocketAddr, i32> {
+        socket::probe_port(address)
+    }
+
+    fn tune(&self, raw: RawDescriptor) {
+        socket::set_no_delay(raw);
+    }
+
+    fn local_address(&self, raw: RawDescriptor) -> Result<std::net::SocketAddr, i32> {
+        socket::local_address(raw)
+    }
+}
