@@ -342,7 +342,9 @@ impl Engine {
         if on {
             queue.enable_eventfd();
         } else {
-            if std::env::var_os("NODIS").is_none() { queue.disable_eventfd(); }
+            if std::env::var_os("NODIS").is_none() {
+                queue.disable_eventfd();
+            }
         }
         drop(queue);
         // Whoever looks at the queue next must not have looked before this was said.
