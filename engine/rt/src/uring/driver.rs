@@ -87,7 +87,12 @@ async fn sleep(engine: &Engine, shard: &Shard) {
             .pulse
             .tasks
             .store(count(shard.tasks.len()), Ordering::Relaxed);
-        eprintln!("{:?} park {:?} until {:?}", std::thread::current().name(), engine.clock(), until);
+        eprintln!(
+            "{:?} park {:?} until {:?}",
+            std::thread::current().name(),
+            engine.clock(),
+            until
+        );
         Park {
             engine,
             parked: false,
@@ -95,7 +100,11 @@ async fn sleep(engine: &Engine, shard: &Shard) {
         .await;
     }
     engine.post.set_asleep(false);
-        eprintln!("{:?} woke {:?}", std::thread::current().name(), engine.clock());
+    eprintln!(
+        "{:?} woke {:?}",
+        std::thread::current().name(),
+        engine.clock()
+    );
     engine.signal_completions(false);
 }
 
@@ -110,7 +119,11 @@ pub(super) async fn listen(engine: Rc<Engine>, signal: OwnedFd) {
     while !engine.finishing.get() {
         match file.read_at(0, 8).await {
             Ok(_) => {
-                eprintln!("{:?} bell {:?}", std::thread::current().name(), engine.clock());
+                eprintln!(
+                    "{:?} bell {:?}",
+                    std::thread::current().name(),
+                    engine.clock()
+                );
                 engine.stirred.set(true);
                 engine.wake_driver();
             }
