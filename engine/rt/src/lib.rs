@@ -56,6 +56,7 @@ pub mod process;
 mod random;
 mod shard;
 pub mod signals;
+pub mod sim;
 mod stream;
 pub mod sync;
 mod system;

@@ -1,0 +1,501 @@
+//! The simulation as a whole: determinism, crash points, crash and restart, faults, lifetimes.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+
+use super::*;
+use crate::sync::Notify;
+use crate::{
+    Dir, Error, FileOptions, ListenOptions, Listener, Result, StopHandle, Stream, now, shard,
+    sleep, spawn, spawn_background, stopped, timeout, yield_if_due, yield_now,
+};
+
+const MINUTE: Duration = Duration::from_mins(1);
+
+fn local<F: Future<Output = ()> + 'static>(main: impl FnOnce() -> F + 'static) -> LocalMain {
+    Box::new(move || Box::pin(main()))
+}
+
+/// Two durable steps: a file with content, and its replacement by a rename.
+async fn replace_a_file() -> Result<()> {
+    let dir = Dir::create("/data").await?;
+    for (name, byte) in [("CURRENT", b'1'), ("CURRENT.new", b'2')] {
+        let file = dir.open_file(name, FileOptions::CREATE_NEW).await?;
+        file.write_at(0, Bytes::from(vec![byte; 1000])).await?;
+        file.sync_data().await?;
+        dir.sync().await?;
+    }
+    dir.rename("CURRENT.new", "CURRENT").await?;
+    dir.sync().await
+}
+
+async fn read_current() -> Option<Bytes> {
+    let dir = Dir::open("/data").await.ok()?;
+    let file = dir.open_file("CURRENT", FileOptions::READ).await.ok()?;
+    Some(file.read_at(0, 5000).await.unwrap())
+}
+
+#[test]
+fn every_crash_point_shows_the_old_or_the_new_file_once_that_is_promised() {
+    let mut points = 0;
+    let mut outcomes = BTreeSet::new();
+    for point in 1.. {
+        let mut sim = Simulation::new(point);
+        let node = sim.add_node(1);
+        sim.disk(node).crash_after(point);
+        match sim.block_on(node, MINUTE, replace_a_file) {
+            Ok(done) => {
+                assert_eq!(done, Ok(()));
+                break;
+            }
+            Err(unfinished) => assert_eq!(unfinished, Unfinished::CrashPoint),
+        }
+        points += 1;
+        assert_eq!(sim.crash_point(), Some(node));
+        for seed in 0..50 {
+            for kind in [CrashKind::Kill, CrashKind::Power] {
+                let image = sim.crash_image(node, kind, seed);
+                let after = sim.add_node_with_disk(1, &image);
+                let current = sim.block_on(after, MINUTE, read_current).unwrap();
+                let first = current.as_ref().and_then(|bytes| bytes.first().copied());
+                outcomes.insert((point, first));
+                // From the eighth change on CURRENT is durable, and nothing but it is.
+                if point >= 7 {
+                    let whole = [[b'1'; 1000], [b'2'; 1000]]
+                        .iter()
+                        .any(|v| current == Some(Bytes::from(v.to_vec())));
+                    assert!(whole, "point {point} seed {seed}: {current:?}");
+                }
+            }
+        }
+        // The crash itself, and a restart over what it left.
+        sim.crash(node, CrashKind::Power);
+        assert_eq!(sim.crash_point(), None);
+        assert_eq!(sim.disk(node).counts().crash_points, 1);
+        sim.block_on(node, MINUTE, read_current).unwrap();
+    }
+    // mkdir, its sync; twice create, write, flush, sync; rename, sync.
+    assert_eq!(points, 12);
+    assert!(outcomes.contains(&(11, Some(b'1'))) && outcomes.contains(&(11, Some(b'2'))));
+    assert!(outcomes.contains(&(12, Some(b'1'))) && outcomes.contains(&(12, Some(b'2'))));
+}
+
+/// Everything at once: tasks, timers, files, sockets between nodes.
+fn busy_run(seed: u64) -> (u64, u64, Vec<usize>) {
+    let mut sim = Simulation::new(seed);
+    let (server, client) = (sim.add_node(2), sim.add_node(1));
+    let address = sim.address(server, 9092);
+    let log: Rc<RefCell<Vec<usize>>> = Rc::default();
+    let mains: Vec<LocalMain> = (0..2)
+        .map(|_| {
+            local(move || async move {
+                let options = ListenOptions {
+                    reuse_port: true,
+                    ..ListenOptions::default()
+                };
+                let listener = Listener::bind(address, options).unwrap();
+                loop {
+                    let stream = listener.accept().await.unwrap();
+                    spawn(async move {
+                        let mut buffer = BytesMut::new();
+                        loop {
+                            let before = buffer.len();
+                            buffer = stream.recv(buffer, 1000).await.unwrap();
+                            if buffer.len() == before {
+                                break;
+                            }
+                            stream.send(vec![buffer.split().freeze()]).await.unwrap();
+                        }
+                    })
+                    .detach();
+                }
+            })
+        })
+        .collect();
+    let system = sim.system(server);
+    sim.start_local(server, &system, mains);
+    let shared = Rc::clone(&log);
+    let done = sim.block_on(client, MINUTE, move || async move {
+        let tasks: Vec<_> = (0..5)
+            .map(|index| {
+                let log = Rc::clone(&shared);
+                spawn(async move {
+                    let data = Bytes::from(vec![u8::try_from(index).unwrap(); 100_000]);
+                    let stream = loop {
+                        match Stream::connect(address).await {
+                            Ok(stream) => break stream,
+                            Err(_) => sleep(Duration::from_millis(1)).await,
+                        }
+                    };
+                    let sender = stream.clone();
+                    let sent = data.clone();
+                    let sending = spawn(async move { sender.send(vec![sent]).await });
+                    let mut received = BytesMut::new();
+                    while received.len() < data.len() {
+                        received = stream.recv(received, 30_000).await.unwrap();
+                        yield_if_due().await;
+                    }
+                    sending.await.unwrap().unwrap();
+                    assert_eq!(received, data);
+                    let dir = Dir::create("/data").await.unwrap();
+                    let file = dir
+                        .open_file(&format!("f{index}"), FileOptions::CREATE_NEW)
+                        .await
+                        .unwrap();
+                    file.write_at(0, data.clone()).await.unwrap();
+                    file.sync_data().await.unwrap();
+                    assert_eq!(file.read_at(0, 200_000).await.unwrap(), data);
+                    log.borrow_mut().push(index);
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+    });
+    assert_eq!(done, Ok(()));
+    let order = log.borrow().clone();
+    (sim.trace_hash(), sim.now().0, order)
+}
+
+#[test]
+fn one_seed_gives_one_trace_and_others_give_others() {
+    let mut traces = BTreeSet::new();
+    let mut orders = BTreeSet::new();
+    for seed in 0..20 {
+        let first = busy_run(seed);
+        assert_eq!(first, busy_run(seed), "seed {seed}");
+        traces.insert(first.0);
+        orders.insert(first.2);
+    }
+    assert_eq!(traces.len(), 20);
+    assert!(orders.len() > 5, "{orders:?}");
+}
+
+#[test]
+fn time_jumps_to_the_next_timer_and_stands_at_the_limit() {
+    let mut sim = Simulation::new(1);
+    let node = sim.add_node(1);
+    let woke = Rc::new(Cell::new(None));
+    let seen = Rc::clone(&woke);
+    let system = sim.system(node);
+    let main = local(move || async move {
+        sleep(Duration::from_hours(1)).await;
+        seen.set(Some(now()));
+    });
+    sim.start_local(node, &system, vec![main]);
+    assert_eq!(sim.run_for(Duration::from_secs(3599)), None);
+    assert_eq!(woke.get(), None);
+    assert_eq!(sim.now(), Moment(3_599_000_000_000));
+    assert!(sim.run_until(|| woke.get().is_some(), MINUTE));
+    let late = woke.get().unwrap().0 - 3_600_000_000_000;
+    assert!(late < 100_000, "{late}");
+    assert!(sim.run_until_idle(MINUTE));
+    assert!(!sim.is_running(node));
+}
+
+#[test]
+fn loops_that_wait_for_time_or_yielding_end() {
+    let mut sim = Simulation::new(1);
+    let node = sim.add_node(1);
+    let done = sim.block_on(node, MINUTE, || async {
+        let background = spawn_background(async {
+            let mut rounds = 0_u64;
+            while now() < Moment(2_000_000) {
+                yield_now().await;
+                rounds += 1;
+            }
+            rounds
+        });
+        let slow = timeout(Duration::from_millis(1), std::future::pending::<()>()).await;
+        assert!(slow.is_err());
+        background.await.unwrap()
+    });
+    assert!(done.unwrap() > 100);
+}
+
+#[test]
+fn a_task_that_waits_for_nothing_is_reported_as_idle_and_endless_work_as_limit() {
+    let mut sim = Simulation::new(1);
+    let (a, b) = (sim.add_node(1), sim.add_node(1));
+    let forever = || std::future::pending::<()>();
+    assert_eq!(sim.block_on(a, MINUTE, forever), Err(Unfinished::Idle));
+    let busy = || async {
+        loop {
+            sleep(Duration::from_secs(1)).await;
+        }
+    };
+    assert_eq!(
+        sim.block_on::<(), _>(b, MINUTE, busy),
+        Err(Unfinished::Limit)
+    );
+}
+
+#[test]
+fn the_directory_lock_excludes_and_dies_with_the_node() {
+    let mut sim = Simulation::new(3);
+    let node = sim.add_node(2);
+    let holds = Rc::new(Cell::new(0));
+    let refused = Rc::new(Cell::new(0));
+    let main = |_: usize| {
+        let (holds, refused) = (Rc::clone(&holds), Rc::clone(&refused));
+        local(move || async move {
+            let dir = Dir::create("/data").await.unwrap();
+            match dir.lock("lock").await {
+                Ok(_lock) => {
+                    holds.set(holds.get() + 1);
+                    std::future::pending::<()>().await;
+                }
+                Err(error) => {
+                    assert!(error.is_locked(), "{error}");
+                    refused.set(refused.get() + 1);
+                }
+            }
+        })
+    };
+    for round in 1..=3 {
+        let system = sim.system(node);
+        sim.start_local(node, &system, vec![main(0), main(1)]);
+        assert!(sim.run_until_idle(MINUTE));
+        assert_eq!((holds.get(), refused.get()), (round, round));
+        sim.crash(node, CrashKind::Kill);
+        assert!(!sim.is_running(node));
+        assert_eq!(sim.disk(node).open_descriptors(), 0);
+    }
+}
+
+#[test]
+fn stop_handles_and_mailboxes_reach_every_shard() {
+    for seed in 0..50 {
+        let mut sim = Simulation::new(seed);
+        let node = sim.add_node(3);
+        let system = sim.system(node);
+        let handle: StopHandle = system.stop_handle();
+        let sum = Rc::new(Cell::new(0_u64));
+        let mut mains: Vec<LocalMain> = Vec::new();
+        let (sender, mut receiver) = system.mailbox::<u64>(ShardId(0), ShardId(1), 2);
+        mains.push(local(move || async move {
+            for value in 1..=100 {
+                sender.send(value).await.unwrap();
+            }
+            stopped().await;
+        }));
+        let seen = Rc::clone(&sum);
+        mains.push(local(move || async move {
+            let mut last = 0;
+            while let Some(value) = receiver.recv().await {
+                assert_eq!(value, last + 1);
+                last = value;
+                seen.set(seen.get() + value);
+            }
+            stopped().await;
+        }));
+        mains.push(local(stopped));
+        sim.start_local(node, &system, mains);
+        assert!(sim.run_until(|| sum.get() == 5050, MINUTE), "seed {seed}");
+        assert!(sim.run_until_idle(MINUTE));
+        assert!(sim.is_running(node));
+        handle.request_stop();
+        assert!(sim.run_until_idle(MINUTE));
+        assert!(!sim.is_running(node), "seed {seed}");
+    }
+}
+
+#[test]
+fn planned_errors_strike_and_heal() {
+    let mut sim = Simulation::new(5);
+    let node = sim.add_node(1);
+    let disk = sim.disk(node);
+    disk.fail(Fault::once(FaultKind::Write, libc::EIO).on("lane"));
+    disk.fail(Fault::always(FaultKind::Flush, libc::EIO).on("segment"));
+    let handle = disk.clone();
+    let done = sim.block_on(node, MINUTE, move || async move {
+        let dir = Dir::create("/data").await?;
+        let lane = dir.open_file("lane", FileOptions::CREATE_NEW).await?;
+        let segment = dir.open_file("segment", FileOptions::CREATE_NEW).await?;
+        let data = Bytes::from(vec![1; 4096]);
+        segment.write_at(0, data.clone()).await?;
+        let error = lane.write_at(0, data.clone()).await.unwrap_err();
+        assert_eq!((error.errno, &*error.target), (libc::EIO, "/data/lane"));
+        lane.write_at(0, data.clone()).await?;
+        assert!(segment.sync_data().await.is_err());
+        assert!(segment.sync_data().await.is_err());
+        handle.heal();
+        segment.sync_data().await?;
+        handle.set_capacity(64 << 10);
+        let full = segment
+            .write_at(4096, vec![0; 1 << 20].into())
+            .await
+            .unwrap_err();
+        assert!(full.is_out_of_space());
+        Ok::<(), Error>(())
+    });
+    assert_eq!(done, Ok(Ok(())));
+    let counts = disk.counts();
+    assert_eq!((counts.writes_failed, counts.flushes_failed), (1, 2));
+}
+
+#[test]
+fn direct_files_demand_alignment() {
+    let mut sim = Simulation::new(5);
+    let node = sim.add_node(1);
+    let done = sim.block_on(node, MINUTE, || async {
+        let dir = Dir::create("/data").await?;
+        let file = dir.open_file("a", FileOptions::CREATE_NEW.direct()).await?;
+        assert!(file.is_direct());
+        let mut block = crate::AlignedBuf::with_capacity(8192);
+        block.extend_from_slice(&[7; 5000]);
+        block.pad_to_block();
+        let block = block.freeze();
+        for (offset, data) in [
+            (512, block.clone()),
+            (0, block.slice(..5000)),
+            (0, block.slice(1..4097)),
+        ] {
+            let error = file.write_at(offset, data).await.unwrap_err();
+            assert_eq!(error.errno, libc::EINVAL);
+        }
+        file.write_at(4096, block).await?;
+        assert_eq!(file.size().await?, 12_288);
+        assert_eq!(file.read_at(4000, 200).await?[95..98], [0, 7, 7]);
+        Ok::<(), Error>(())
+    });
+    assert_eq!(done, Ok(Ok(())));
+}
+
+#[test]
+fn dropped_futures_leave_no_descriptor_behind_and_buffers_live_until_completion() {
+    for seed in 0..50 {
+        let mut sim = Simulation::new(seed);
+        let node = sim.add_node(1);
+        let address = sim.address(node, 9092);
+        let disk = sim.disk(node);
+        let done = sim.block_on(node, MINUTE, move || async move {
+            let dir = Dir::create("/data").await.unwrap();
+            let listener = Listener::bind(address, ListenOptions::default()).unwrap();
+            for round in 0_u32..20 {
+                let wait = Duration::from_nanos(crate::random_u64() % 300_000);
+                let name = format!("f{round}");
+                // Each is dropped at some point of its life, and its outcome is nobody's.
+                let _ = timeout(wait, dir.open_file(&name, FileOptions::CREATE_NEW)).await;
+                let _ = timeout(wait, listener.accept()).await;
+                let stream = timeout(wait, Stream::connect(address)).await;
+                if let Ok(Ok(stream)) = stream {
+                    let _ = timeout(wait, stream.recv(BytesMut::new(), 100)).await;
+                    let _ = timeout(wait, stream.send(vec![vec![1; 200_000].into()])).await;
+                }
+                if let Ok(Ok(file)) =
+                    timeout(wait, dir.open_file(&name, FileOptions::READ_WRITE)).await
+                {
+                    let data = Bytes::from(vec![3; 100_000]);
+                    let _ = timeout(wait, file.write_at(0, data)).await;
+                    let _ = timeout(wait, file.sync_data()).await;
+                }
+            }
+        });
+        assert_eq!(done, Ok(()), "seed {seed}");
+        assert_eq!(disk.open_descriptors(), 0, "seed {seed}");
+        assert_eq!(sim.socket_count(), 0, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_crash_drops_every_task_and_resets_every_connection() {
+    struct Dropped(Rc<Cell<u32>>);
+    impl Drop for Dropped {
+        fn drop(&mut self) {
+            self.0.set(self.0.get() + 1);
+        }
+    }
+    for seed in 0..30 {
+        let mut sim = Simulation::new(seed);
+        let (server, client) = (sim.add_node(1), sim.add_node(1));
+        let address = sim.address(server, 9092);
+        let drops = Rc::new(Cell::new(0));
+        let errors = Rc::new(Cell::new(0));
+        let guard = Dropped(Rc::clone(&drops));
+        let system = sim.system(server);
+        let main = local(move || async move {
+            let listener = Listener::bind(address, ListenOptions::default()).unwrap();
+            let _guard = guard;
+            let _streams = (listener.accept().await, listener.accept().await);
+            Notify::new().notified().await;
+        });
+        sim.start_local(server, &system, vec![main]);
+        let connected = Rc::new(Cell::new(0));
+        let system = sim.system(client);
+        let (count, failed) = (Rc::clone(&connected), Rc::clone(&errors));
+        let main = local(move || async move {
+            let first = Stream::connect(address).await.unwrap();
+            let second = Stream::connect(address).await.unwrap();
+            count.set(2);
+            assert!(
+                first
+                    .recv(BytesMut::new(), 10)
+                    .await
+                    .unwrap_err()
+                    .is_connection_closed()
+            );
+            assert!(
+                second
+                    .recv(BytesMut::new(), 10)
+                    .await
+                    .unwrap_err()
+                    .is_connection_closed()
+            );
+            assert!(Stream::connect(address).await.is_err());
+            failed.set(3);
+        });
+        sim.start_local(client, &system, vec![main]);
+        assert!(sim.run_until(|| connected.get() == 2, MINUTE));
+        sim.run_for(Duration::from_millis(100));
+        sim.crash(server, CrashKind::Kill);
+        assert_eq!(drops.get(), 1);
+        assert!(sim.run_until_idle(MINUTE));
+        assert_eq!(errors.get(), 3, "seed {seed}");
+        assert_eq!(sim.socket_count(), 0);
+    }
+}
+
+#[test]
+fn shards_share_a_port_and_connections_spread_over_them() {
+    let mut sim = Simulation::new(11);
+    let (server, client) = (sim.add_node(2), sim.add_node(1));
+    let address = sim.address(server, 9092);
+    let accepted = Rc::new(RefCell::new([0_usize; 2]));
+    let system = sim.system(server);
+    let mains = (0..2)
+        .map(|_| {
+            let accepted = Rc::clone(&accepted);
+            local(move || async move {
+                let options = ListenOptions {
+                    reuse_port: true,
+                    ..ListenOptions::default()
+                };
+                let listener = Listener::bind(address, options).unwrap();
+                loop {
+                    drop(listener.accept().await.unwrap());
+                    accepted.borrow_mut()[shard().index()] += 1;
+                }
+            })
+        })
+        .collect();
+    sim.start_local(server, &system, mains);
+    sim.run_for(Duration::from_millis(1));
+    let done = sim.block_on(client, MINUTE, move || async move {
+        for _ in 0..40 {
+            let stream = Stream::connect(address).await.unwrap();
+            assert_eq!(stream.peer_addr(), address);
+            let end = stream.recv(BytesMut::new(), 1).await;
+            assert!(end.is_ok_and(|bytes| bytes.is_empty()));
+        }
+    });
+    assert_eq!(done, Ok(()));
+    let [first, second] = *accepted.borrow();
+    assert_eq!(first + second, 40);
+    assert!(first > 5 && second > 5, "{first} {second}");
+}
