@@ -169,3 +169,37 @@ pub(super) fn compress(level: Option<i32>, input: &[u8]) -> Result<Bytes, Compre
     context.compress2(&mut output, input).map_err(by_name)?;
     Ok(Bytes::from(output))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A frame of Java's producer at level 22, which asks for 128 MiB, and the most that a frame
+    /// can ask for: a window of 3.75 TiB.
+    #[test]
+    fn a_frame_cannot_ask_for_more_than_a_streamed_window() {
+        for window in [0x88, 0xff] {
+            // No checksum, no content size; one raw block of one byte.
+            let frame = [0x28, 0xb5, 0x2f, 0xfd, 0x00, window, 0x09, 0x00, 0x00, b'a'];
+            let mut decoder = Decoder::new(Bytes::copy_from_slice(&frame)).unwrap();
+            let mut output = BytesMut::new();
+            let result = decoder.read_into(&mut output, 1 << 20);
+            assert!(decoder.context.sizeof() < 1 << 20);
+            assert!(output.capacity() < 1 << 20);
+            if window == 0x88 {
+                assert_eq!((result, &output[..]), (Ok(()), &b"a"[..]));
+            }
+        }
+    }
+
+    #[test]
+    fn a_streamed_window_is_at_most_eight_mebibytes() {
+        let frame = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x68, 0x09, 0x00, 0x00, b'a'];
+        let mut decoder = Decoder::new(Bytes::copy_from_slice(&frame)).unwrap();
+        let mut output = BytesMut::new();
+        assert_eq!(decoder.read_into(&mut output, 10), Ok(()));
+        assert_eq!(&output[..], b"a");
+        assert!(decoder.context.sizeof() < 9 << 20);
+        assert!(decoder.context.sizeof() > 8 << 20, "0x68 asks for 8 MiB");
+    }
+}
