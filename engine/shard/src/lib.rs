@@ -1,1 +1,14 @@
-//! What a shard has beside its logs: the mesh to other shards, purgatory, budgets.
+//! What a shard has beside its logs: the mesh to other shards, purgatory, the memory budget.
+//!
+//! Everything here is local to one shard (`Rc`, `Cell`) but for the letters of the mesh. Nothing
+//! knows what a log or a request is.
+
+mod join;
+pub mod memory_budget;
+pub mod mesh;
+pub mod purgatory;
+
+pub use join::{join_all, poll_once};
+pub use memory_budget::{Charge, MemoryBudget};
+pub use mesh::{Mesh, MeshError, MeshOptions, MeshSeed};
+pub use purgatory::{Purgatory, PurgatoryFull, Wait, WaitEnd};
