@@ -1,0 +1,168 @@
+//! Reads requests and begins them in order.
+
+use core::future::Future;
+use core::panic::AssertUnwindSafe;
+use core::pin::{Pin, pin};
+use core::task::{Context, Poll};
+use net_protocol::{ApiKey, Reader, RequestHeader};
+use std::rc::Rc;
+
+use super::pipeline::Pipeline;
+use super::state::{Phase, State};
+use super::{Client, Reply, Request, Service};
+use crate::budget::Budget;
+use crate::frame_reader::{Frame, FrameError, FrameReader};
+
+/// Runs until the client has sent its last request, sent something that ends the connection, or
+/// the connection drains.
+pub(super) async fn read_requests<S: Service, B: Budget>(
+    mut reader: FrameReader<B>,
+    state: &Rc<State>,
+    pipeline: &Rc<Pipeline>,
+    service: &Rc<S>,
+) {
+    while state.phase() == Phase::Open {
+        let frame = match until_draining(state, next_frame(&mut reader, state)).await {
+            None => return,
+            Some(Ok(None)) => break,
+            Some(Ok(Some(frame))) => frame,
+            Some(Err(error)) => {
+                tracing::debug!(peer = %state.peer, %error, "closing a connection");
+                break;
+            }
+        };
+        let Some(request) = parse(&frame, state) else {
+            break;
+        };
+        let is_produce = request.api == ApiKey::Produce;
+        let Some(place) = until_draining(state, pipeline.admit(is_produce)).await else {
+            return;
+        };
+        begin(state, pipeline, service, place, request, frame.charge).await;
+        engine_rt::yield_if_due().await;
+    }
+    // The client's last word, or a frame that ends the connection: what began is still answered,
+    // and nobody waits for more.
+    state.advance(Phase::Draining);
+}
+
+async fn next_frame<B: Budget>(
+    reader: &mut FrameReader<B>,
+    state: &State,
+) -> Result<Option<Frame<B::Charge>>, FrameError> {
+    let frame = reader
+        .next(|in_frame| {
+            state.set_in_frame(in_frame);
+            state.is_active_at(engine_rt::now());
+        })
+        .await;
+    // From here on it is we who keep the client waiting.
+    state.set_in_frame(false);
+    frame
+}
+
+/// The header, if it is one that is answered.
+fn parse<C>(frame: &Frame<C>, state: &Rc<State>) -> Option<Request> {
+    let mut reader = Reader::new(frame.bytes.clone());
+    let header = match RequestHeader::decode(&mut reader) {
+        Ok(header) => header,
+        Err(error) => {
+            tracing::debug!(peer = %state.peer, %error, "closing: no request header");
+            return None;
+        }
+    };
+    let api = ApiKey::from_code(header.api_key)?;
+    // ApiVersions answers any version with the ones that are spoken, so that clients can learn.
+    if api != ApiKey::ApiVersions && !api.versions().contains(&header.api_version) {
+        tracing::debug!(
+            peer = %state.peer,
+            api = api.name(),
+            version = header.api_version,
+            "closing: a version that is not spoken"
+        );
+        return None;
+    }
+    let left = reader.left();
+    let body = frame.bytes.slice(frame.bytes.len().saturating_sub(left)..);
+    Some(Request {
+        api,
+        header,
+        body,
+        client: Client {
+            state: Rc::clone(state),
+        },
+    })
+}
+
+/// Begins a request here, so that requests begin in order, and lets it wait in its own task.
+async fn begin<S: Service, C: 'static>(
+    state: &Rc<State>,
+    pipeline: &Rc<Pipeline>,
+    service: &Rc<S>,
+    place: u64,
+    request: Request,
+    charge: C,
+) {
+    state.set_running(pipeline.running());
+    let api = request.api;
+    let service = Rc::clone(service);
+    let mut handler = CatchUnwind(Box::pin(async move { service.call(request).await }));
+    let begun =
+        core::future::poll_fn(|context| Poll::Ready(Pin::new(&mut handler).poll(context))).await;
+    match begun {
+        Poll::Ready(reply) => end(state, pipeline, place, reply, api),
+        Poll::Pending => {
+            let (state, pipeline) = (Rc::clone(state), Rc::clone(pipeline));
+            // Owned by the pipeline: the connection does not end before every place is answered.
+            engine_rt::spawn(async move {
+                let reply = handler.await;
+                drop(charge);
+                end(&state, &pipeline, place, reply, api);
+            })
+            .detach();
+        }
+    }
+}
+
+fn end(state: &State, pipeline: &Pipeline, place: u64, reply: Option<Reply>, api: ApiKey) {
+    let reply = reply.unwrap_or_else(|| {
+        tracing::error!(
+            api = api.name(),
+            "a request handler panicked; closing its connection"
+        );
+        Reply::Close
+    });
+    if matches!(reply, Reply::Close) {
+        state.advance(Phase::Draining);
+    }
+    pipeline.answer(place, reply);
+    state.set_running(pipeline.running());
+}
+
+/// Drives `future` until the connection drains, which gives `None`.
+async fn until_draining<T>(state: &State, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    let mut draining = pin!(state.gone());
+    core::future::poll_fn(|context| {
+        if draining.as_mut().poll(context).is_ready() {
+            return Poll::Ready(None);
+        }
+        future.as_mut().poll(context).map(Some)
+    })
+    .await
+}
+
+/// Gives `None` where the future panics: a bad request ends its connection, not the shard.
+struct CatchUnwind<T>(Pin<Box<dyn Future<Output = T>>>);
+
+impl<T> Future for CatchUnwind<T> {
+    type Output = Option<T>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<T>> {
+        match std::panic::catch_unwind(AssertUnwindSafe(|| self.0.as_mut().poll(context))) {
+            Ok(Poll::Ready(output)) => Poll::Ready(Some(output)),
+            Ok(Poll::Pending) => Poll::Pending,
+            Err(_) => Poll::Ready(None),
+        }
+    }
+}

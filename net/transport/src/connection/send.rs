@@ -1,0 +1,55 @@
+//! Sends answers as their turn comes.
+
+use core::pin::pin;
+use core::task::Poll;
+use engine_rt::Stream;
+use std::rc::Rc;
+
+use super::pipeline::{Next, Pipeline};
+use super::state::{Phase, State};
+use crate::frame_writer;
+
+/// Runs until everything is sent, a request asks to close, or the client is gone.
+pub(super) async fn send_answers(stream: Stream, state: Rc<State>, pipeline: Rc<Pipeline>) {
+    loop {
+        let (pieces, answers) = match next(&state, &pipeline).await {
+            Some(Next::Send { pieces, answers }) => (pieces, answers),
+            Some(Next::Close | Next::End) | None => break,
+        };
+        for pieces in frame_writer::pack(pieces) {
+            if !send(&stream, &state, pieces).await {
+                state.advance(Phase::Closed);
+                return;
+            }
+            state.is_active_at(engine_rt::now());
+        }
+        pipeline.sent(answers);
+    }
+    state.advance(Phase::Closed);
+}
+
+/// What to do next; `None` when the connection was closed meanwhile.
+async fn next(state: &State, pipeline: &Pipeline) -> Option<Next> {
+    let mut next = pin!(pipeline.next());
+    let mut closed = pin!(state.reached(Phase::Closed));
+    core::future::poll_fn(|context| {
+        if closed.as_mut().poll(context).is_ready() {
+            return Poll::Ready(None);
+        }
+        next.as_mut().poll(context).map(Some)
+    })
+    .await
+}
+
+/// Whether the pieces went out before the connection was closed or failed.
+async fn send(stream: &Stream, state: &State, pieces: Vec<bytes::Bytes>) -> bool {
+    let mut send = pin!(stream.send(pieces));
+    let mut closed = pin!(state.reached(Phase::Closed));
+    core::future::poll_fn(|context| {
+        if let Poll::Ready(sent) = send.as_mut().poll(context) {
+            return Poll::Ready(sent.is_ok());
+        }
+        closed.as_mut().poll(context).map(|()| false)
+    })
+    .await
+}
