@@ -17,6 +17,9 @@ use crate::file::File;
 use crate::op::{Operation, Status, Submitted};
 use crate::shard;
 
+/// Direct I/O was refused and somebody was told.
+static WARNED: AtomicBool = AtomicBool::new(false);
+
 /// The longest name in a directory, in bytes.
 pub const NAME_BYTES_MAX: usize = 255;
 
@@ -42,7 +45,6 @@ impl Name {
     }
 
     /// The name as text; names are made from text.
-    #[allow(dead_code, reason = "for the sim backend, which lands apart")]
     pub(crate) fn as_str(&self) -> &str {
         self.0.to_str().unwrap_or_default()
     }
@@ -231,7 +233,6 @@ impl Dir {
                     ..options
                 };
                 let (raw, _) = self.on_entry(name, open(buffered)?).await?;
-                static WARNED: AtomicBool = AtomicBool::new(false);
                 if !WARNED.swap(true, Ordering::Relaxed) {
                     tracing::warn!(
                         file = %self.descriptor.label().join(name),

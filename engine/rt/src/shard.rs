@@ -124,7 +124,6 @@ impl Shard {
 
     /// The process died, as far as `sim` is concerned: forgets every task, timer and operation.
     /// Descriptors are handed to `Backend::close_now`. Enter the shard before.
-    #[allow(dead_code, reason = "for the sim backend, which lands apart")]
     pub(crate) fn kill(&self) {
         self.end();
         self.drop_tasks();

@@ -25,13 +25,15 @@ extern "C" fn handle(signal: libc::c_int) {
         return;
     };
     let pipe = PIPE.load(Ordering::Relaxed);
-    // SAFETY: this thread's own error number, which the interrupted code may be about to read.
-    let errno = unsafe { *libc::__errno_location() };
+    // SAFETY: no arguments; the answer is this thread's own error number.
+    let errno_place = unsafe { libc::__errno_location() };
+    // SAFETY: valid as long as the thread. The interrupted code may be about to read it.
+    let errno = unsafe { *errno_place };
     // SAFETY: write(2) is safe in handlers; one readable byte; the pipe is never closed. A full
     // pipe drops the signal, but then thousands wait to be read.
     unsafe { libc::write(pipe, (&raw const byte).cast(), 1) };
     // SAFETY: as above.
-    unsafe { *libc::__errno_location() = errno };
+    unsafe { *errno_place = errno };
 }
 
 /// Calls `on_signal` for each SIGINT and SIGTERM from now on, on a thread of its own, instead of

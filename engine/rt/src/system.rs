@@ -31,7 +31,6 @@ pub struct System {
 
 enum Kind {
     Uring(UringConfig),
-    #[allow(dead_code, reason = "for the sim backend, which lands apart")]
     Sim,
 }
 
@@ -63,7 +62,7 @@ impl StopFlag {
 pub(crate) struct Post {
     pending: AtomicBool,
     asleep: AtomicBool,
-    /// An eventfd that the sleeping shard reads; none under `sim`.
+    /// An eventfd that ends the sleep of the shard; its ring signals it too. None under `sim`.
     bell: Option<OwnedFd>,
 }
 
@@ -123,7 +122,6 @@ impl System {
     }
 
     /// A system whose shards a simulation runs.
-    #[allow(dead_code, reason = "for the sim backend, which lands apart")]
     pub(crate) fn simulated(shards: usize) -> Self {
         let posts = (0..shards).map(|_| Post::default()).collect();
         Self {
@@ -132,7 +130,6 @@ impl System {
         }
     }
 
-    #[allow(dead_code, reason = "for the sim backend, which lands apart")]
     pub(crate) fn core(&self) -> &Arc<SystemCore> {
         &self.core
     }

@@ -9,7 +9,6 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::rc::Rc;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -168,8 +167,6 @@ fn a_panicking_main_stops_the_others_and_is_reported() {
 
 #[test]
 fn a_shard_stops_with_operations_of_every_kind_under_way() {
-    let held = Rc::new(());
-    drop(held);
     on_one(|| async {
         let listener = Listener::bind(loopback(), ListenOptions::default()).unwrap();
         let address = listener.local_addr();
@@ -183,7 +180,7 @@ fn a_shard_stops_with_operations_of_every_kind_under_way() {
         .detach();
         let stream = Stream::connect(address).await.unwrap();
         engine_rt::spawn(async move { stream.recv(BytesMut::new(), 100).await }).detach();
-        engine_rt::spawn(engine_rt::sleep(Duration::from_secs(3600))).detach();
+        engine_rt::spawn(engine_rt::sleep(Duration::from_hours(1))).detach();
         engine_rt::sleep(Duration::from_millis(20)).await;
     });
 }

@@ -39,10 +39,10 @@ impl OpId {
     }
 
     pub(crate) fn from_u64(raw: u64) -> Self {
-        let [a, b, c, d, e, f, g, h] = raw.to_le_bytes();
+        let low = raw & u64::from(u32::MAX);
         Self {
-            slot: u32::from_le_bytes([a, b, c, d]),
-            generation: u32::from_le_bytes([e, f, g, h]),
+            slot: u32::try_from(low).unwrap_or(u32::MAX),
+            generation: u32::try_from(raw >> 32).unwrap_or(u32::MAX),
         }
     }
 }

@@ -32,7 +32,7 @@ impl Default for UringConfig {
             cpus: vec![None],
             name: "shard".to_owned(),
             watchdog: Duration::from_secs(3),
-            watchdog_abort: Some(Duration::from_secs(60)),
+            watchdog_abort: Some(Duration::from_mins(1)),
             ring_entries: 512,
             stop_grace: Duration::from_secs(5),
             quantum: Duration::from_micros(500),

@@ -90,18 +90,11 @@ impl Wheel {
             list: 0,
             place: 0,
         };
-        let index = match self.free.pop() {
-            Some(index) => {
-                if let Some(slot) = self.timers.get_mut(index) {
-                    *slot = timer;
-                }
-                index
-            }
-            None => {
-                self.timers.push(timer);
-                self.timers.len().saturating_sub(1)
-            }
-        };
+        let index = self.free.pop().unwrap_or(self.timers.len());
+        match self.timers.get_mut(index) {
+            Some(slot) => *slot = timer,
+            None => self.timers.push(timer),
+        }
         self.count = self.count.saturating_add(1);
         self.link(index, moment);
         TimerId {
@@ -317,11 +310,5 @@ impl Wheel {
             }
             _ => false,
         }
-    }
-
-    /// Timers set.
-    #[cfg(test)]
-    fn len(&self) -> usize {
-        self.count
     }
 }

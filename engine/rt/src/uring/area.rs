@@ -145,6 +145,10 @@ pub(super) fn read_address(from: &libc::sockaddr_storage) -> Option<SocketAddr> 
 #[derive(Default)]
 pub(super) struct Areas {
     used: Vec<Option<Box<Area>>>,
+    #[expect(
+        clippy::vec_box,
+        reason = "areas move between both lists and keep their address"
+    )]
     pool: Vec<Box<Area>>,
 }
 

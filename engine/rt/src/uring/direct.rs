@@ -101,8 +101,10 @@ fn list(directory: RawFd) -> Result<Vec<Entry>, i32> {
     let stream = Stream(stream);
     let mut entries = Vec::new();
     loop {
-        // SAFETY: this thread's own error number, which readdir leaves alone at the end.
-        unsafe { *libc::__errno_location() = 0 };
+        // SAFETY: no arguments; the answer is this thread's own error number.
+        let errno_place = unsafe { libc::__errno_location() };
+        // SAFETY: valid as long as the thread. readdir leaves it alone at the end of the list.
+        unsafe { *errno_place = 0 };
         // SAFETY: the stream is open and used by this thread only.
         let entry = unsafe { libc::readdir64(stream.0) };
         if entry.is_null() {
@@ -111,10 +113,11 @@ fn list(directory: RawFd) -> Result<Vec<Entry>, i32> {
                 Some(errno) => return Err(errno),
             }
         }
-        // SAFETY: the entry is valid until the next readdir, its name ends with a zero byte.
-        let name = unsafe { CStr::from_ptr((&raw const (*entry).d_name).cast()) };
-        // SAFETY: as above.
-        let kind = unsafe { (*entry).d_type };
+        // SAFETY: the entry is valid until the next readdir.
+        let entry = unsafe { &*entry };
+        // SAFETY: the system ends the name with a zero byte, inside the array.
+        let name = unsafe { CStr::from_ptr(entry.d_name.as_ptr()) };
+        let kind = entry.d_type;
         if name == c"." || name == c".." {
             continue;
         }

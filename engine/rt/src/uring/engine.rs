@@ -33,7 +33,6 @@ use crate::task::Task;
 const TIMEOUT: u64 = u64::MAX;
 const TIMEOUT_UPDATE: u64 = u64::MAX - 1;
 const CANCEL: u64 = u64::MAX - 2;
-const BELL: u64 = u64::MAX - 3;
 /// IORING_ENTER_GETEVENTS, which the library does not name in its interface.
 const ENTER_GETEVENTS: u32 = 1;
 /// Where the numbers above begin.
@@ -61,8 +60,6 @@ pub(super) struct Engine {
     pub(super) areas: RefCell<Areas>,
     /// Results of what was done at once, to be reported from the loop.
     instant: RefCell<VecDeque<(OpId, i32)>>,
-    /// The eventfd that our ring signals while we sleep.
-    pub(super) signal: OwnedFd,
     pub(super) core: Arc<SystemCore>,
     pub(super) post: Arc<Post>,
     /// Peers to ring at the end of the turn.
@@ -81,7 +78,6 @@ pub(super) struct Engine {
     /// Special entries that will complete.
     specials: Cell<usize>,
     timespec: Box<Cell<types::Timespec>>,
-    bell_buffer: Box<Cell<u64>>,
     pub(super) finishing: Cell<bool>,
     pub(super) pulse: Arc<Pulse>,
     pub(super) base: Instant,
@@ -92,7 +88,6 @@ pub(super) struct Engine {
 /// What an engine is made of.
 pub(super) struct Parts {
     pub(super) ring: IoUring,
-    pub(super) signal: OwnedFd,
     pub(super) core: Arc<SystemCore>,
     pub(super) post: Arc<Post>,
     pub(super) pulse: Arc<Pulse>,
@@ -105,7 +100,6 @@ impl Engine {
     pub(super) fn new(parts: Parts) -> Rc<Self> {
         let Parts {
             ring,
-            signal,
             core,
             post,
             pulse,
@@ -118,7 +112,6 @@ impl Engine {
             backlog: RefCell::default(),
             areas: RefCell::default(),
             instant: RefCell::default(),
-            signal,
             core,
             post,
             rings: RefCell::default(),
@@ -131,7 +124,6 @@ impl Engine {
             armed: Cell::new(None),
             specials: Cell::new(0),
             timespec: Box::new(Cell::new(types::Timespec::new())),
-            bell_buffer: Box::new(Cell::new(0)),
             finishing: Cell::new(false),
             pulse,
             base,
@@ -226,7 +218,7 @@ impl Engine {
             };
             count = count.saturating_add(1);
             if data >= SPECIAL {
-                self.special(data, result);
+                self.special(data);
             } else {
                 self.completed(shard, OpId::from_u64(data), result, flags);
             }
@@ -240,26 +232,10 @@ impl Engine {
         count
     }
 
-    fn special(&self, data: u64, result: i32) {
+    fn special(&self, data: u64) {
         self.specials.set(self.specials.get().saturating_sub(1));
-        match data {
-            TIMEOUT => self.armed.set(None),
-            BELL if !self.finishing.get() => {
-                if result < 0 && result != -libc::EINTR && result != -libc::EAGAIN {
-                    fatal(&std::io::Error::from_raw_os_error(-result));
-                }
-                self.listen_for_bell();
-            }
-            _ => {}
-        }
-    }
-
-    /// Keeps a read of the shard's bell in the ring, so that peers can end a sleep.
-    pub(super) fn listen_for_bell(&self) {
-        if let Some(bell) = self.post.bell() {
-            let buffer = self.bell_buffer.as_ptr().cast();
-            let entry = opcode::Read::new(types::Fd(bell.as_raw_fd()), buffer, 8).build();
-            self.push_special(entry, BELL);
+        if data == TIMEOUT {
+            self.armed.set(None);
         }
     }
 
@@ -342,29 +318,25 @@ impl Engine {
         if on {
             queue.enable_eventfd();
         } else {
-            if std::env::var_os("NODIS").is_none() {
-                queue.disable_eventfd();
-            }
+            queue.disable_eventfd();
         }
         drop(queue);
         // Whoever looks at the queue next must not have looked before this was said.
         fence(Ordering::SeqCst);
     }
 
-    /// Registers the eventfd with the ring.
-    pub(super) fn register_signal(&self) -> std::io::Result<()> {
+    /// Makes the ring signal the shard's bell.
+    pub(super) fn register_signal(&self, bell: &OwnedFd) -> std::io::Result<()> {
         self.ring
             .borrow()
             .submitter()
-            .register_eventfd(self.signal.as_raw_fd())
+            .register_eventfd(bell.as_raw_fd())
     }
 
     /// Takes the special entries back, so that nothing in the ring refers to this struct.
     pub(super) fn cancel_specials(&self) {
         self.finishing.set(true);
-        for data in [BELL, TIMEOUT] {
-            self.push_special(opcode::AsyncCancel::new(data).build(), CANCEL);
-        }
+        self.push_special(opcode::AsyncCancel::new(TIMEOUT).build(), CANCEL);
     }
 
     pub(super) fn specials(&self) -> usize {

@@ -6,7 +6,7 @@
 
 use std::cell::Cell;
 use std::io;
-use std::os::fd::{AsFd, FromRawFd, OwnedFd};
+use std::os::fd::{FromRawFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -118,41 +118,42 @@ fn shard_thread(place: Place<'_>, main: ShardMain) -> Result<(), RunError> {
         .make()
         .map_err(|error| start::no_executor(&error, place.cpu))?;
     let ring = start::build_ring(place.config.ring_entries).map_err(|e| start::no_ring(&e))?;
-    let signal = eventfd().map_err(|e| start::no_ring(&e))?;
     let Some(post) = place.core.posts.get(place.id.index()).cloned() else {
         return Ok(());
     };
+    let (Some(bell), Some(bell_copy)) = (post.bell(), post.bell().map(OwnedFd::try_clone)) else {
+        return Ok(());
+    };
+    let bell_copy = bell_copy.map_err(|e| start::no_ring(&e))?;
     let can_truncate = can_truncate(&ring);
     let engine = Engine::new(Parts {
         ring,
-        signal,
         core: Arc::clone(&place.core),
-        post,
+        post: Arc::clone(&post),
         pulse: place.pulse,
         base: place.base,
         quantum: place.config.quantum,
         can_truncate,
     });
-    engine.register_signal().map_err(|e| start::no_ring(&e))?;
+    engine
+        .register_signal(bell)
+        .map_err(|e| start::no_ring(&e))?;
     let backend = Box::new(UringBackend(Rc::clone(&engine)));
     let shard = Shard::new(place.id, place.core, backend);
     let entered = shard.enter();
     let clean = Cell::new(true);
     let ended = executor.run(async {
-        let signal = match engine.signal.as_fd().try_clone_to_owned() {
-            Ok(signal) => signal,
-            Err(error) => return Err(start::no_ring(&error).into()),
-        };
         let driver =
             glommio::spawn_local(driver::drive(Rc::clone(&engine), Rc::clone(&shard))).detach();
-        let bell = glommio::spawn_local(driver::listen(Rc::clone(&engine), signal)).detach();
+        let listening =
+            glommio::spawn_local(driver::listen(Rc::clone(&engine), bell_copy)).detach();
         let ended = spawn_on(&shard, Priority::Foreground, async move { main().await }).await;
         clean.set(wind_down(&engine, &shard, place.config).await);
         engine.cancel_specials();
         driver::next_turn(&engine).await;
         driver.await;
-        super::ring_bell(&engine.signal);
-        bell.await;
+        super::ring_bell(bell);
+        listening.await;
         ended.map_err(|panicked| RunError::MainPanicked {
             shard: shard.id,
             message: panicked.message,

@@ -2,6 +2,7 @@
 
 use std::ptr;
 
+use io_uring::squeue::Entry;
 use io_uring::{opcode, types};
 
 use super::area::BYTES_MAX;
@@ -21,7 +22,22 @@ fn length_of(bytes: usize) -> u32 {
 impl Engine {
     /// Starts `operation`: as an entry of the ring, or at once where the ring cannot do it.
     pub(super) fn submit_operation(&self, id: OpId, operation: &mut Operation) {
-        let entry = match operation {
+        let mut entry = self.network_entry(id, operation);
+        if entry.is_none() {
+            entry = self.file_entry(id, operation);
+        }
+        if entry.is_none() {
+            entry = Self::directory_entry(operation);
+        }
+        match entry {
+            Some(entry) => self.push(entry.user_data(id.to_u64())),
+            None => self.finish_now(id, direct::carry_out(operation)),
+        }
+    }
+
+    /// The entry of an operation on a socket.
+    fn network_entry(&self, id: OpId, operation: &mut Operation) -> Option<Entry> {
+        Some(match operation {
             Operation::Accept { listener, .. } => {
                 let mut areas = self.areas.borrow_mut();
                 let area = areas.take(id.slot);
@@ -60,6 +76,13 @@ impl Engine {
             Operation::Shutdown { socket } => {
                 opcode::Shutdown::new(types::Fd(socket.raw()), libc::SHUT_RDWR).build()
             }
+            _ => return None,
+        })
+    }
+
+    /// The entry of an operation on an open file, or on any descriptor.
+    fn file_entry(&self, id: OpId, operation: &mut Operation) -> Option<Entry> {
+        Some(match operation {
             Operation::Read {
                 file,
                 offset,
@@ -97,6 +120,27 @@ impl Engine {
             Operation::Truncate { file, length } if self.can_truncate => {
                 opcode::Ftruncate::new(types::Fd(file.raw()), *length).build()
             }
+            Operation::Inspect { target, name, .. } => {
+                let mut areas = self.areas.borrow_mut();
+                let area = areas.take(id.slot);
+                let (path, flags) = match name {
+                    Some(name) => (name.as_c_str().as_ptr(), libc::AT_SYMLINK_NOFOLLOW),
+                    None => (c"".as_ptr(), libc::AT_EMPTY_PATH),
+                };
+                let status = ptr::from_mut(&mut area.status).cast();
+                opcode::Statx::new(types::Fd(target.raw()), path, status)
+                    .flags(flags)
+                    .mask(libc::STATX_SIZE | libc::STATX_TYPE)
+                    .build()
+            }
+            Operation::Close { raw } => opcode::Close::new(types::Fd(*raw)).build(),
+            _ => return None,
+        })
+    }
+
+    /// The entry of an operation on names.
+    fn directory_entry(operation: &Operation) -> Option<Entry> {
+        Some(match operation {
             Operation::OpenRoot { path } => {
                 opcode::OpenAt::new(types::Fd(libc::AT_FDCWD), path.as_ptr())
                     .flags(DIRECTORY_FLAGS)
@@ -137,39 +181,11 @@ impl Engine {
                     .flags(flags)
                     .build()
             }
-            Operation::Inspect { target, name, .. } => {
-                let mut areas = self.areas.borrow_mut();
-                let area = areas.take(id.slot);
-                let (path, flags) = match name {
-                    Some(name) => (name.as_c_str().as_ptr(), libc::AT_SYMLINK_NOFOLLOW),
-                    None => (c"".as_ptr(), libc::AT_EMPTY_PATH),
-                };
-                let status = ptr::from_mut(&mut area.status).cast();
-                opcode::Statx::new(types::Fd(target.raw()), path, status)
-                    .flags(flags)
-                    .mask(libc::STATX_SIZE | libc::STATX_TYPE)
-                    .build()
-            }
-            Operation::Close { raw } => opcode::Close::new(types::Fd(*raw)).build(),
-            Operation::Truncate { .. }
-            | Operation::List { .. }
-            | Operation::Lock { .. }
-            | Operation::FreeSpace { .. } => {
-                let result = direct::carry_out(operation);
-                self.finish_now(id, result);
-                return;
-            }
-        };
-        self.push(entry.user_data(id.to_u64()));
+            _ => return None,
+        })
     }
 
-    fn send_entry(
-        &self,
-        id: OpId,
-        socket: i32,
-        chunks: &Chunks,
-        zero_copy: bool,
-    ) -> io_uring::squeue::Entry {
+    fn send_entry(&self, id: OpId, socket: i32, chunks: &Chunks, zero_copy: bool) -> Entry {
         let mut areas = self.areas.borrow_mut();
         let area = areas.take(id.slot);
         area.set_slices(chunks.iter());
@@ -188,13 +204,7 @@ impl Engine {
         }
     }
 
-    fn write_entry(
-        &self,
-        id: OpId,
-        file: i32,
-        offset: u64,
-        chunks: &Chunks,
-    ) -> io_uring::squeue::Entry {
+    fn write_entry(&self, id: OpId, file: i32, offset: u64, chunks: &Chunks) -> Entry {
         let mut list = chunks.iter();
         if let (Some(only), None) = (list.next(), list.next()) {
             return opcode::Write::new(types::Fd(file), only.as_ptr(), length_of(only.len()))
