@@ -10,11 +10,11 @@ pub const PARTITIONS_MAX: usize = 1_000_000;
 pub const CONFIG_VALUE_BYTES_MAX: usize = 32_767;
 
 /// The most bytes of records that one request may lead to. They are one batch, so that they are
-/// kept or lost together, and a batch fits a lane frame.
-pub const BATCH_BYTES_MAX: usize = 8 << 20;
+/// kept or lost together, and the lane must hold the largest; 10,000 partitions take half of it.
+pub const BATCH_BYTES_MAX: usize = 2 << 20;
 
 /// Where records that need not be kept together are parted into another batch, in bytes.
-pub const BATCH_BYTES_TARGET: usize = 1 << 20;
+pub const BATCH_BYTES_TARGET: usize = 256 << 10;
 
 /// Producer ids handed to a broker at a time; Kafka's number.
 pub const PRODUCER_IDS_PER_BLOCK: i64 = 1_000;

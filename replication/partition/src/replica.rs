@@ -13,6 +13,7 @@
 //! | other    | Await                           | same     | Answer(NotLeader, Offline, Deleted)        |
 //! | any      | Abandon                         | same     | none                                       |
 //! | any      | Truncated(to)                   | same     | Answer(Truncated) from `to` on, WakeReaders |
+//! | Leader   | Fenced                          | Leader   | Answer(Offline) each; reads go on          |
 //! | any      | Offline                         | Offline  | Answer(Offline) each, WakeReaders          |
 //! | any      | Deleted                         | Deleted  | Answer(Deleted) each, WakeReaders          |
 //!
@@ -149,6 +150,8 @@ pub enum Event {
         /// The end of the log now.
         to: Offset,
     },
+    /// The log takes nothing any more; what it has can still be read.
+    Fenced,
     /// The log serves nothing any more.
     Offline(OfflineCause),
     /// The topic is gone.
@@ -210,6 +213,8 @@ pub struct Replica {
     /// The replicas in sync; empty unless leading.
     isr: Vec<NodeId>,
     min_insync_replicas: usize,
+    /// Whether the log takes nothing any more; only a newer epoch undoes it.
+    is_fenced: bool,
     /// acks=all by end and number.
     waiting_for_all: BTreeSet<(Offset, WaiterId)>,
     /// acks=1 by end and number.
@@ -228,6 +233,7 @@ impl Replica {
             followers: BTreeMap::new(),
             isr: Vec::new(),
             min_insync_replicas: 1,
+            is_fenced: false,
             waiting_for_all: BTreeSet::new(),
             waiting_for_leader: BTreeSet::new(),
         }
@@ -310,6 +316,10 @@ impl Replica {
                 waiting.remove(&(end, waiter));
             }
             Event::Truncated { to } => self.truncated(to, effects),
+            Event::Fenced => {
+                self.is_fenced = true;
+                self.fail_waiters_from(Offset::new(i64::MIN), WaitError::Offline, effects);
+            }
             Event::Offline(cause) => {
                 self.leave(Role::Offline(cause), WaitError::Offline, effects);
             }

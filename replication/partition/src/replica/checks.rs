@@ -1,6 +1,6 @@
 //! What a request must pass before a replica serves it. Nothing here changes anything.
 
-use super::{Acks, Refusal, Replica, Role, WAITERS_MAX};
+use super::{Acks, OfflineCause, Refusal, Replica, Role, WAITERS_MAX};
 use crate::effect::WaitError;
 use engine_model::LeaderEpoch;
 
@@ -32,6 +32,9 @@ impl Replica {
     /// append in.
     pub fn check_append(&self, acks: Option<Acks>) -> Result<LeaderEpoch, Refusal> {
         let leader_epoch = self.check_leader(LeaderEpoch::NONE)?;
+        if self.is_fenced {
+            return Err(Refusal::Offline(OfflineCause::Failed));
+        }
         if acks.is_some() && self.waiter_count() >= WAITERS_MAX {
             return Err(Refusal::TooManyWaiters);
         }

@@ -17,6 +17,7 @@ impl Replica {
         }
         self.leave(Role::Leader, WaitError::NotLeader { leader_epoch }, effects);
         self.leader_epoch = leader_epoch;
+        self.is_fenced = false;
         self.ends = ends;
         // What was committed stays so; what is below the start of the log was.
         self.high_watermark = self
@@ -117,6 +118,10 @@ impl Replica {
         };
         if end <= reached {
             return Some(Ok(()));
+        }
+        // What a fenced log has taken may never be kept.
+        if self.is_fenced {
+            return Some(Err(WaitError::Offline));
         }
         if let Some(error) = error {
             return Some(Err(error));

@@ -341,6 +341,35 @@ fn a_failed_log_fails_whoever_waits_and_serves_nothing_until_it_leads_anew() {
 }
 
 #[test]
+fn a_fenced_log_takes_nothing_and_is_still_read() {
+    let mut replica = leader(&[1], 1);
+    step(&mut replica, Event::LocalEnds(ends(0, 5, 5)));
+    step(&mut replica, wait(1, Acks::All, 9, 0));
+    step(&mut replica, wait(2, Acks::Leader, 9, 0));
+    let failed = Err(WaitError::Offline);
+    assert_eq!(
+        step(&mut replica, Event::Fenced),
+        [answer(1, failed), answer(2, failed)]
+    );
+    assert_eq!(replica.check_leader(NONE), Ok(epoch(0)));
+    for acks in [None, Some(Acks::Leader), Some(Acks::All)] {
+        let refused = Err(Refusal::Offline(OfflineCause::Failed));
+        assert_eq!(replica.check_append(acks), refused);
+    }
+    // What raced with the fence: acknowledged if it was there before, failed if not.
+    assert_eq!(
+        step(&mut replica, wait(3, Acks::All, 5, 0)),
+        [answer(3, Ok(()))]
+    );
+    assert_eq!(
+        step(&mut replica, wait(4, Acks::All, 9, 0)),
+        [answer(4, failed)]
+    );
+    step(&mut replica, lead(1, &[1], &[1], 1, ends(0, 5, 5)));
+    assert_eq!(replica.check_append(Some(Acks::All)), Ok(epoch(1)));
+}
+
+#[test]
 fn nothing_leaves_deleted() {
     let mut replica = leader(&[1], 1);
     step(&mut replica, wait(1, Acks::Leader, 5, 0));

@@ -43,6 +43,7 @@ enum Step {
     Abandon {
         which: prop::sample::Index,
     },
+    Fence,
     Offline,
     Delete,
 }
@@ -63,6 +64,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         20 => any::<u8>().prop_map(|share| Step::Truncate { share }),
         20 => any::<prop::sample::Index>().prop_map(|which| Step::Abandon { which }),
         20 => Just(Step::Offline),
+        20 => Just(Step::Fence),
         1 => Just(Step::Delete),
     ]
 }
@@ -189,6 +191,7 @@ fn run(model: &mut Model, replica: &mut Replica, step_taken: &Step) -> Effects {
             let (waiter, end) = (WaiterId(number), offset(end));
             step(replica, Event::Abandon { waiter, acks, end })
         }
+        Step::Fence => step(replica, Event::Fenced),
         Step::Offline => step(replica, Event::Offline(OfflineCause::Failed)),
         Step::Delete => step(replica, Event::Deleted),
     }

@@ -1,0 +1,41 @@
+//! A topic's settings as its logs understand them.
+
+use engine_config::{BrokerConfig, Durability, TimestampType, TopicConfig};
+use engine_log::LogConfig;
+use engine_model::TopicName;
+use replication_metadata::limits;
+
+/// The settings of the logs of a topic.
+///
+/// Kafka's internal topics are flushed whatever their settings say.
+pub fn log_config(name: &TopicName, topic: &TopicConfig, broker: &BrokerConfig) -> LogConfig {
+    let durability = match topic.durability {
+        Durability::Written if !name.is_internal() => engine_log::Durability::Written,
+        Durability::Written | Durability::Fsync => engine_log::Durability::Fsync,
+    };
+    let expiration = broker.producer_id_expiration.as_millis();
+    LogConfig {
+        durability,
+        segment_bytes: topic.segment_bytes,
+        max_message_bytes: u32::try_from(topic.max_message_bytes).unwrap_or(u32::MAX),
+        timestamp_type: match topic.timestamp_type {
+            TimestampType::CreateTime => engine_log::TimestampType::CreateTime,
+            TimestampType::LogAppendTime => engine_log::TimestampType::LogAppendTime,
+        },
+        timestamp_before_max_ms: topic.timestamp_before_max_ms,
+        timestamp_after_max_ms: topic.timestamp_after_max_ms,
+        compacted: topic.cleanup_policy.compact,
+        producer_id_expiration_ms: i64::try_from(expiration).unwrap_or(i64::MAX),
+    }
+}
+
+/// The settings of the log of `__cluster_metadata`.
+pub(crate) fn metadata_log_config() -> LogConfig {
+    LogConfig {
+        durability: engine_log::Durability::Fsync,
+        max_message_bytes: u32::try_from(limits::BATCH_BYTES_MAX).unwrap_or(u32::MAX),
+        // The wall clock may have been wrong when a record was written: that must stop nothing.
+        timestamp_after_max_ms: i64::MAX,
+        ..LogConfig::default()
+    }
+}

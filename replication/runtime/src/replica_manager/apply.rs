@@ -1,0 +1,212 @@
+//! Following the metadata: what the controller asks of a shard.
+
+use super::ReplicaManager;
+use crate::log_config::log_config;
+use crate::partition_replica::{OnChange, PartitionReplica};
+use crate::request::{NewLog, ShardAnswer, ShardRequest};
+use engine_config::TopicConfig;
+use engine_log::{LogConfig, StorageError};
+use engine_model::{PartitionIndex, TopicId, TopicPartition};
+use replication_metadata::{MetadataDelta, MetadataImage, PartitionImage, TopicImage};
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+
+impl ReplicaManager {
+    /// Does what the controller asks. Requests come one at a time.
+    ///
+    /// Cancel: not safe; once polled it must be driven to its end.
+    pub async fn handle(self: Rc<Self>, request: ShardRequest) -> ShardAnswer {
+        match request {
+            ShardRequest::CountLogs => {
+                let logs = self.store.logs();
+                let own = TopicPartition::CLUSTER_METADATA;
+                ShardAnswer::Count(logs.iter().filter(|log| log.partition() != own).count())
+            }
+            ShardRequest::CreateLogs(logs) => answer(self.create_logs(logs).await),
+            ShardRequest::DeleteLogs(partitions) => answer(self.delete_logs(&partitions).await),
+            ShardRequest::Apply { image, delta } => {
+                self.apply(image, delta.as_deref()).await;
+                ShardAnswer::Done
+            }
+        }
+    }
+
+    async fn create_logs(&self, logs: Vec<NewLog>) -> Result<(), StorageError> {
+        for NewLog { partition, config } in logs {
+            self.store.create(partition, config).await?;
+            engine_rt::yield_if_due().await;
+        }
+        Ok(())
+    }
+
+    async fn delete_logs(&self, partitions: &[TopicPartition]) -> Result<(), StorageError> {
+        for partition in partitions {
+            match self.store.delete(*partition).await {
+                Ok(()) | Err(StorageError::NotFound(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    async fn apply(self: &Rc<Self>, image: Arc<MetadataImage>, delta: Option<&MetadataDelta>) {
+        let before = self.image();
+        if image.next_offset() < before.next_offset() {
+            return;
+        }
+        let mut gone: Vec<TopicPartition> = Vec::new();
+        match delta {
+            None => {
+                for topic in image.topics() {
+                    self.follow_topic(topic).await;
+                }
+                let unnamed = |partition: &TopicPartition| image.partition(*partition).is_none();
+                let logs = self.store.logs();
+                let partitions = logs.iter().map(engine_log::PartitionLog::partition);
+                gone.extend(
+                    partitions.filter(|p| *p != TopicPartition::CLUSTER_METADATA && unnamed(p)),
+                );
+            }
+            Some(delta) => {
+                for topic_id in &delta.topics {
+                    match image.topic(*topic_id) {
+                        Some(topic) => self.follow_topic(topic).await,
+                        None => gone.extend(self.partitions_here(&before, *topic_id)),
+                    }
+                }
+            }
+        }
+        *self.image.borrow_mut() = image;
+        for partition in &gone {
+            let replica = self.replicas.borrow_mut().remove(partition);
+            if let Some(replica) = replica {
+                replica.deleted();
+            }
+        }
+        for partition in gone {
+            // What cannot be deleted now is deleted at the next start: metadata does not name it.
+            match self.store.delete(partition).await {
+                Ok(()) => tracing::info!(shard = %self.shard, %partition, "log deleted"),
+                Err(StorageError::NotFound(_)) => {}
+                Err(error) => {
+                    tracing::warn!(shard = %self.shard, %partition, %error, "log not deleted yet");
+                }
+            }
+            engine_rt::yield_if_due().await;
+        }
+    }
+
+    /// The partitions of a topic that live on this shard.
+    fn partitions_here(&self, image: &MetadataImage, topic_id: TopicId) -> Vec<TopicPartition> {
+        let topic = image.topic(topic_id);
+        let numbers = topic
+            .into_iter()
+            .flat_map(|topic| topic.numbered_partitions());
+        numbers
+            .map(|(partition, _)| TopicPartition {
+                topic_id,
+                partition,
+            })
+            .filter(|partition| self.owner(*partition) == self.shard)
+            .collect()
+    }
+
+    async fn follow_topic(self: &Rc<Self>, topic: &TopicImage) {
+        let topic_config = match TopicConfig::from_overrides(&topic.configs, &self.config) {
+            Ok(config) => config,
+            Err(error) => {
+                // Values were checked when they were stored; the broker's defaults may have
+                // changed since so that they cannot stand beside them.
+                tracing::warn!(topic = %topic.name, %error, "the broker's settings hold instead");
+                self.config.default_topic_config.clone()
+            }
+        };
+        let config = log_config(&topic.name, &topic_config, &self.config);
+        for (partition, image) in topic.numbered_partitions() {
+            let here = TopicPartition {
+                topic_id: topic.id,
+                partition,
+            };
+            let is_mine = image.replicas.contains(&self.node_id);
+            if is_mine && self.owner(here) == self.shard {
+                self.follow_partition(topic, partition, image, &topic_config, &config)
+                    .await;
+                engine_rt::yield_if_due().await;
+            }
+        }
+    }
+
+    async fn follow_partition(
+        self: &Rc<Self>,
+        topic: &TopicImage,
+        partition: PartitionIndex,
+        image: &PartitionImage,
+        topic_config: &TopicConfig,
+        log_config: &LogConfig,
+    ) {
+        let here = TopicPartition {
+            topic_id: topic.id,
+            partition,
+        };
+        let standing = self.replicas.borrow().get(&here).cloned();
+        let replica = match standing {
+            Some(replica) => replica,
+            None => self.open_replica(topic, here),
+        };
+        if let Ok(log) = replica.log()
+            && log.config() != *log_config
+            && let Err(error) = log.set_config(log_config.clone()).await
+        {
+            tracing::warn!(topic = %topic.name, %partition, %error, "settings not in force");
+        }
+        let min_insync = topic_config.min_insync_replicas;
+        if let Err(error) = replica
+            .follow_metadata(self.node_id, image, min_insync)
+            .await
+        {
+            tracing::error!(
+                topic = %topic.name, %partition, leader_epoch = %image.leader_epoch, %error,
+                "leadership could not begin"
+            );
+            replica.stopped();
+        }
+    }
+
+    fn open_replica(
+        self: &Rc<Self>,
+        topic: &TopicImage,
+        partition: TopicPartition,
+    ) -> Rc<PartitionReplica> {
+        let log = self.store.find(partition);
+        if log.is_none() {
+            tracing::error!(
+                topic = %topic.name, partition = %partition.partition,
+                "metadata names this log and the data directory lacks it: the partition is offline"
+            );
+        }
+        let weak = Rc::downgrade(self);
+        let on_change: Rc<OnChange> = Rc::new(move |partition| changed(&weak, partition));
+        let replica = PartitionReplica::new(self.node_id, partition, log, on_change);
+        self.replicas
+            .borrow_mut()
+            .insert(partition, replica.clone());
+        replica
+    }
+}
+
+/// Weak, because the manager holds its replicas.
+fn changed(manager: &Weak<ReplicaManager>, partition: TopicPartition) {
+    let on_change = manager
+        .upgrade()
+        .and_then(|manager| manager.on_change.borrow().clone());
+    if let Some(on_change) = on_change {
+        on_change(partition);
+    }
+}
+
+fn answer(result: Result<(), StorageError>) -> ShardAnswer {
+    match result {
+        Ok(()) => ShardAnswer::Done,
+        Err(error) => ShardAnswer::Failed(error),
+    }
+}
