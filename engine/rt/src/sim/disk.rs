@@ -18,6 +18,7 @@ mod pages;
 #[cfg(test)]
 mod tests;
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -69,6 +70,8 @@ pub(crate) struct Disk {
     next_node: NodeNumber,
     sequence: u64,
     capacity: u64,
+    /// Bytes taken, where that was counted since the last change of names.
+    used: Cell<Option<u64>>,
 }
 
 impl Default for Disk {
@@ -83,6 +86,7 @@ impl Default for Disk {
             next_node: Self::ROOT + 1,
             sequence: 0,
             capacity: CAPACITY_BYTES,
+            used: Cell::new(None),
         }
     }
 }
@@ -181,6 +185,7 @@ impl Disk {
         self.directory_mut(directory)?
             .change(sequence, NameChange::Link(Arc::from(name), number));
         self.next_node += 1;
+        self.used.set(None);
         self.nodes.insert(number, Arc::new(node));
         Ok(number)
     }
@@ -216,6 +221,7 @@ impl Disk {
             *count -= 1;
             if *count == 0 {
                 self.opens.remove(&node);
+                self.used.set(None);
                 self.collect();
             }
         }
@@ -252,6 +258,7 @@ impl Disk {
         self.directory_mut(directory)?
             .change(sequence, NameChange::Unlink(Arc::from(name)));
         self.nameless.insert(node);
+        self.used.set(None);
         self.collect();
         Ok(())
     }
@@ -284,6 +291,7 @@ impl Disk {
         );
         if let Some(replaced) = replaced {
             self.nameless.insert(replaced);
+            self.used.set(None);
             self.collect();
         }
         Ok(())
@@ -339,7 +347,13 @@ impl Disk {
 
     fn change(&mut self, node: NodeNumber, change: Change) -> Outcome<()> {
         let sequence = self.next_sequence();
-        self.file_mut(node)?.change(sequence, change);
+        let file = self.file_mut(node)?;
+        let before = whole_pages(file.current.size());
+        file.change(sequence, change);
+        let after = whole_pages(file.current.size());
+        // Whoever changes a file has it open, so it counts.
+        let used = self.used.get_mut();
+        *used = used.map(|used| (used + after).saturating_sub(before));
         Ok(())
     }
 
@@ -400,8 +414,13 @@ impl Disk {
 
     /// Bytes no file has taken. A file without a name takes none once its last user closed it.
     pub(crate) fn free_bytes(&self) -> u64 {
-        let used: u64 = self
-            .nodes
+        let used = self.used.get().unwrap_or_else(|| self.count_used());
+        self.used.set(Some(used));
+        self.capacity.saturating_sub(used)
+    }
+
+    fn count_used(&self) -> u64 {
+        self.nodes
             .iter()
             .filter(|(number, _)| {
                 !self.nameless.contains(number) || self.opens.contains_key(number)
@@ -410,8 +429,7 @@ impl Disk {
                 Node::File(file) => whole_pages(file.current.size()),
                 Node::Directory(_) => PAGE_BYTES,
             })
-            .sum();
-        self.capacity.saturating_sub(used)
+            .sum()
     }
 
     /// Forgets the nodes that nobody has open and no name leads to, now or after any crash.
@@ -437,6 +455,7 @@ impl Disk {
     pub(crate) fn snapshot(&self) -> Self {
         let mut disk = self.clone();
         disk.opens.clear();
+        disk.used.set(None);
         disk.collect();
         disk
     }

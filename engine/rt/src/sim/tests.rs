@@ -499,3 +499,115 @@ fn shards_share_a_port_and_connections_spread_over_them() {
     assert_eq!(first + second, 40);
     assert!(first > 5 && second > 5, "{first} {second}");
 }
+
+#[test]
+#[should_panic(expected = "a main failed")]
+fn a_panic_in_a_main_fails_the_test() {
+    let mut sim = Simulation::new(1);
+    let node = sim.add_node(1);
+    let _ = sim.block_on(node, MINUTE, || async {
+        yield_now().await;
+        assert_eq!(1, 2, "on purpose");
+    });
+}
+
+#[test]
+fn a_kill_in_the_middle_of_a_write_leaves_any_part_of_it_and_what_completed_whole() {
+    let mut parts = BTreeSet::new();
+    for seed in 0..60 {
+        let mut sim = Simulation::new(seed);
+        let node = sim.add_node(1);
+        let started = Rc::new(Cell::new(false));
+        let flag = Rc::clone(&started);
+        let main = local(move || async move {
+            let dir = Dir::create("/data").await.unwrap();
+            let file = dir.open_file("a", FileOptions::CREATE_NEW).await.unwrap();
+            file.write_at(0, Bytes::from(vec![1; 1024])).await.unwrap();
+            flag.set(true);
+            file.write_at(1024, Bytes::from(vec![2; 2048]))
+                .await
+                .unwrap();
+            flag.set(false);
+        });
+        let system = sim.system(node);
+        sim.start_local(node, &system, vec![main]);
+        assert!(sim.run_until(|| started.get(), MINUTE));
+        sim.crash(node, CrashKind::Kill);
+        assert!(started.get(), "the write completed");
+        let bytes = sim.disk(node).read("/data/a").unwrap();
+        assert_eq!(bytes[..1024], [1; 1024]);
+        let part = &bytes[1024..];
+        assert!(part.iter().all(|byte| [0, 2].contains(byte)));
+        parts.insert(part.chunks(512).map(|sector| sector[0]).collect::<Vec<_>>());
+        assert_eq!(sim.disk(node).counts().operations_interrupted, 1);
+    }
+    assert!(
+        parts.contains(&vec![]) && parts.contains(&vec![2; 4]) && parts.len() > 5,
+        "{parts:?}"
+    );
+}
+
+#[test]
+fn images_may_go_to_other_threads_and_hold_what_was_corrupted() {
+    let mut sim = Simulation::new(1);
+    let node = sim.add_node(1);
+    sim.block_on(node, MINUTE, replace_a_file).unwrap().unwrap();
+    let image = sim.disk(node).snapshot();
+    let copy = image.clone();
+    let changed = std::thread::spawn(move || {
+        let mut changed = copy.clone();
+        changed.flip_bit("/data/CURRENT", 999, 3).unwrap();
+        assert_ne!(changed, copy);
+        changed
+    });
+    let changed = changed.join().unwrap();
+    assert_eq!(
+        changed.read("/data/CURRENT").unwrap()[998..],
+        [b'2', b'2' ^ 8]
+    );
+    assert_eq!(image.read("/data/CURRENT").unwrap(), [b'2'; 1000]);
+    assert_eq!(changed.files(), [("/data/CURRENT".to_owned(), 1000)]);
+    assert!(image.read("/data").is_err() && image.read("/nothing").is_err());
+    let node = sim.add_node_with_disk(1, &changed);
+    let read = sim.block_on(node, MINUTE, read_current).unwrap().unwrap();
+    assert_eq!(read[999], b'2' ^ 8);
+    // Everything was flushed, so no crash takes anything.
+    for seed in 0..20 {
+        assert_eq!(image.after_crash(CrashKind::Power, seed), image);
+    }
+}
+
+#[test]
+fn a_flush_requested_while_a_write_is_under_way_does_not_cover_it() {
+    let mut lost = [0, 0];
+    for (sequential, lost) in [false, true].into_iter().zip(&mut lost) {
+        for seed in 0..200 {
+            let mut sim = Simulation::new(seed);
+            let node = sim.add_node(1);
+            let done = sim.block_on(node, MINUTE, move || async move {
+                let dir = Dir::create("/data").await.unwrap();
+                let file = dir.open_file("a", FileOptions::CREATE_NEW).await.unwrap();
+                dir.sync().await.unwrap();
+                let writer = file.clone();
+                let write =
+                    spawn(async move { writer.write_at(0, Bytes::from(vec![1; 512])).await });
+                if sequential {
+                    write.await.unwrap().unwrap();
+                    file.sync_data().await.unwrap();
+                } else {
+                    // Long enough for the write to be requested, mostly too short for its end.
+                    sleep(Duration::from_micros(5)).await;
+                    file.sync_data().await.unwrap();
+                    write.await.unwrap().unwrap();
+                }
+            });
+            assert_eq!(done, Ok(()));
+            sim.crash(node, CrashKind::Power);
+            let bytes = sim.disk(node).read("/data/a").unwrap();
+            *lost += u32::from(bytes != [1; 512]);
+        }
+    }
+    let [together, one_after_the_other] = lost;
+    assert!(together > 50, "{together}");
+    assert_eq!(one_after_the_other, 0);
+}

@@ -73,6 +73,7 @@ impl Disk {
     pub(crate) fn crash(&mut self, kind: CrashKind, random: &mut SeededRandom) -> CrashLosses {
         let mut losses = CrashLosses::default();
         self.opens.clear();
+        self.used.set(None);
         if kind == CrashKind::Power {
             for node in self.nodes.values_mut() {
                 let clean = match node.as_ref() {

@@ -341,6 +341,139 @@ impl Model {
     }
 }
 
+/// A change of names in one directory, of files numbered by their making.
+#[derive(Clone, Debug)]
+enum NameStep {
+    Make(u8),
+    Remove(u8),
+    Rename(u8, u8),
+    Sync,
+    SyncAskedEarlier(usize),
+    Snapshot(u64),
+}
+
+fn any_name_step() -> impl Strategy<Value = NameStep> {
+    prop_oneof![
+        4 => (0..5_u8).prop_map(NameStep::Make),
+        2 => (0..5_u8).prop_map(NameStep::Remove),
+        3 => (0..5_u8, 0..5_u8).prop_map(|(from, to)| NameStep::Rename(from, to)),
+        1 => Just(NameStep::Sync),
+        1 => (0..4_usize).prop_map(NameStep::SyncAskedEarlier),
+        2 => any::<u64>().prop_map(NameStep::Snapshot),
+    ]
+}
+
+type NameMap = BTreeMap<String, Vec<u8>>;
+
+fn with_contents(disk: &Disk) -> NameMap {
+    let named = names(disk, Disk::ROOT).into_iter();
+    named
+        .map(|name| {
+            let node = disk.resolve(&name).unwrap();
+            (name, contents(disk, node))
+        })
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #[test]
+    fn names_change_one_by_one_and_synced_ones_stay(
+        steps in proptest::collection::vec(any_name_step(), 1..30),
+    ) {
+        let mut disk = Disk::default();
+        let mut model = NameMap::new();
+        // What a power cut may leave: `durable`, with any of `pending` applied in order.
+        let mut durable = NameMap::new();
+        let mut pending: Vec<(u64, NameChangeModel)> = Vec::new();
+        let mut made = 0_u32;
+        for step in steps {
+            let mark = disk.mark();
+            match step {
+                NameStep::Make(name) => {
+                    let name = name.to_string();
+                    let new = OpenMode { create_new: true, ..OpenMode::default() };
+                    let opened = disk.open_file(Disk::ROOT, &name, new);
+                    prop_assert_eq!(opened.is_err(), model.contains_key(&name));
+                    if let Ok(node) = opened {
+                        made += 1;
+                        let content = made.to_be_bytes().to_vec();
+                        pending.push((mark, (None, Some((name.clone(), content.clone())))));
+                        disk.write(node, 0, Bytes::from(content.clone())).unwrap();
+                        disk.flush(node, disk.mark()).unwrap();
+                        disk.close(node);
+                        model.insert(name, content);
+                    }
+                }
+                NameStep::Remove(name) => {
+                    let name = name.to_string();
+                    let removed = disk.unlink(Disk::ROOT, &name);
+                    prop_assert_eq!(removed.is_ok(), model.remove(&name).is_some());
+                    if removed.is_ok() {
+                        pending.push((mark, (Some(name), None)));
+                    }
+                }
+                NameStep::Rename(from, to) => {
+                    let (from, to) = (from.to_string(), to.to_string());
+                    let renamed = disk.rename(Disk::ROOT, &from, &to);
+                    prop_assert_eq!(renamed.is_ok(), model.contains_key(&from));
+                    if renamed.is_ok() && from != to {
+                        let content = model.remove(&from).unwrap();
+                        model.insert(to.clone(), content.clone());
+                        pending.push((mark, (Some(from), Some((to, content)))));
+                    }
+                }
+                NameStep::Sync | NameStep::SyncAskedEarlier(_) => {
+                    let back = match step {
+                        NameStep::SyncAskedEarlier(back) => back,
+                        _ => 0,
+                    };
+                    let covered = pending.len().saturating_sub(back);
+                    let mark = pending.get(covered).map_or(disk.mark(), |(mark, _)| *mark);
+                    disk.sync_directory(Disk::ROOT, mark).unwrap();
+                    for (_, change) in pending.drain(..covered) {
+                        apply_names(&mut durable, &change);
+                    }
+                }
+                NameStep::Snapshot(seed) => {
+                    let mut cut = disk.snapshot();
+                    cut.crash(CrashKind::Power, &mut SeededRandom::new(seed));
+                    let mut allowed = BTreeSet::from([durable.clone()]);
+                    // At most 2^8 outcomes are spelled out; longer lists check the parts below.
+                    if pending.len() <= 8 {
+                        for (_, change) in &pending {
+                            let applied: Vec<NameMap> = allowed.iter().cloned().collect();
+                            for mut names in applied {
+                                apply_names(&mut names, change);
+                                allowed.insert(names);
+                            }
+                        }
+                        let found = with_contents(&cut);
+                        prop_assert!(allowed.contains(&found), "{:?} not in {:?}", found, allowed);
+                    }
+                    let mut killed = disk.snapshot();
+                    killed.crash(CrashKind::Kill, &mut SeededRandom::new(seed));
+                    prop_assert_eq!(&killed, &disk);
+                }
+            }
+            prop_assert_eq!(&with_contents(&disk), &model);
+        }
+    }
+}
+
+/// The name that goes, and the one that comes with what it leads to.
+type NameChangeModel = (Option<String>, Option<(String, Vec<u8>)>);
+
+fn apply_names(names: &mut NameMap, (gone, come): &NameChangeModel) {
+    if let Some(gone) = gone {
+        names.remove(gone);
+    }
+    if let Some((name, content)) = come {
+        names.retain(|_, other| other != content);
+        names.insert(name.clone(), content.clone());
+    }
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Write(usize, usize, u8),
