@@ -1,0 +1,228 @@
+//! Produce: checks what can be checked here, hands each batch to the shard that owns its
+//! partition, lays out the answers in the order of the request.
+//!
+//! Keeps: everything up to the calls happens in the first poll, so batches of one connection reach
+//! a partition in the order they were sent.
+//! Source: Kafka 4.3.1's answers; KIP-98, KIP-467 (record errors), KIP-516, KIP-951.
+
+mod check;
+
+use bytes::Bytes;
+use core::time::Duration;
+use engine_model::{ErrorCode, PartitionIndex, ShardId, TopicPartition};
+use engine_shard::join_all;
+use net_protocol::produce::{
+    BatchIndexAndErrorMessage, LeaderIdAndEpoch, PartitionProduceResponse, ProduceRequest,
+    ProduceResponse, TopicProduceData, TopicProduceResponse,
+};
+use replication_metadata::{MetadataImage, TopicImage};
+use std::collections::BTreeMap;
+
+use crate::broker::Broker;
+use crate::question::{Answer, ProduceAnswer, ProduceQuestion, Question, partition};
+
+/// From this version on topics are named by id alone.
+const IDS_FROM: i16 = 13;
+
+/// What became of a Produce.
+pub(crate) enum Produced {
+    /// To be sent.
+    Answer(ProduceResponse),
+    /// acks=0 and all is well: the client expects nothing.
+    Silent,
+    /// acks=0 and something went wrong: closing is the only way to tell.
+    Failed,
+}
+
+/// A batch on its way to its owner and the places its answer goes to.
+struct Routed {
+    partition: TopicPartition,
+    records: Bytes,
+    place: (usize, usize),
+}
+
+/// Appends the batches of a request.
+pub(crate) async fn produce(broker: &Broker, version: i16, request: ProduceRequest) -> Produced {
+    let acks = request.acks;
+    let mut answers: Vec<Vec<ProduceAnswer>> = Vec::with_capacity(request.topic_data.len());
+    let mut routes: BTreeMap<ShardId, Vec<Routed>> = BTreeMap::new();
+    let mut layout = Vec::with_capacity(request.topic_data.len());
+    let image = broker.image();
+    for (topic_place, topic) in request.topic_data.into_iter().enumerate() {
+        let found = find_topic(&image, version, &topic);
+        let mut topic_answers = Vec::with_capacity(topic.partition_data.len());
+        let mut indexes = Vec::with_capacity(topic.partition_data.len());
+        for (place, data) in topic.partition_data.into_iter().enumerate() {
+            indexes.push(data.index);
+            let checked = check::acks(acks)
+                .and_then(|()| found.clone())
+                .and_then(|topic| find_partition(topic, data.index))
+                .and_then(|partition| Ok((partition, check::records(version, data.records)?)));
+            topic_answers.push(match checked {
+                // Overwritten by the owner's answer; stands if the owner has gone.
+                Ok((partition, records)) => {
+                    routes
+                        .entry(broker.owner(partition))
+                        .or_default()
+                        .push(Routed {
+                            partition,
+                            records,
+                            place: (topic_place, place),
+                        });
+                    ProduceAnswer::refused(ErrorCode::NOT_LEADER_OR_FOLLOWER, None)
+                }
+                Err(refusal) => refusal.into_answer(),
+            });
+        }
+        answers.push(topic_answers);
+        layout.push((topic.name, topic.topic_id, indexes));
+    }
+    let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or_default());
+    append(broker, acks, timeout, routes, &mut answers).await;
+    if acks == 0 {
+        return if answers
+            .iter()
+            .flatten()
+            .any(|answer| answer.error.is_error())
+        {
+            Produced::Failed
+        } else {
+            Produced::Silent
+        };
+    }
+    let responses = layout
+        .into_iter()
+        .zip(answers)
+        .map(
+            |((name, topic_id, indexes), answers)| TopicProduceResponse {
+                partition_responses: indexes
+                    .into_iter()
+                    .zip(answers)
+                    .map(|(index, answer)| {
+                        let leader = leader_hint(&image, partition(topic_id, index), &answer);
+                        respond(index, answer, leader)
+                    })
+                    .collect(),
+                name,
+                topic_id,
+            },
+        )
+        .collect();
+    Produced::Answer(ProduceResponse {
+        responses,
+        ..ProduceResponse::default()
+    })
+}
+
+/// Sends each owner its batches and files the answers.
+async fn append(
+    broker: &Broker,
+    acks: i16,
+    timeout: Duration,
+    routes: BTreeMap<ShardId, Vec<Routed>>,
+    answers: &mut [Vec<ProduceAnswer>],
+) {
+    let mut places = Vec::with_capacity(routes.len());
+    let mut calls = Vec::with_capacity(routes.len());
+    for (shard, routed) in routes {
+        let mut batches = Vec::with_capacity(routed.len());
+        let mut places_here = Vec::with_capacity(routed.len());
+        for Routed {
+            partition,
+            records,
+            place,
+        } in routed
+        {
+            batches.push((partition, records));
+            places_here.push(place);
+        }
+        places.push(places_here);
+        calls.push(broker.ask(
+            shard,
+            Question::Produce(ProduceQuestion {
+                acks,
+                timeout,
+                batches,
+            }),
+        ));
+    }
+    for (places, answered) in places.into_iter().zip(join_all(calls).await) {
+        let Ok(Answer::Produce(found)) = answered else {
+            continue;
+        };
+        for ((topic, place), answer) in places.into_iter().zip(found) {
+            if let Some(slot) = answers.get_mut(topic).and_then(|row| row.get_mut(place)) {
+                *slot = answer;
+            }
+        }
+    }
+}
+
+fn find_topic<'a>(
+    image: &'a MetadataImage,
+    version: i16,
+    topic: &TopicProduceData,
+) -> Result<&'a TopicImage, check::Refusal> {
+    let found = if version >= IDS_FROM {
+        image
+            .topic(topic.topic_id)
+            .ok_or(check::Refusal::Code(ErrorCode::UNKNOWN_TOPIC_ID))?
+    } else {
+        image
+            .topic_named(&topic.name)
+            .ok_or(check::Refusal::Code(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION))?
+    };
+    if found.name.is_internal() {
+        return Err(check::Refusal::Internal);
+    }
+    Ok(found)
+}
+
+fn find_partition(
+    topic: &TopicImage,
+    index: PartitionIndex,
+) -> Result<TopicPartition, check::Refusal> {
+    topic
+        .partition(index)
+        .map(|_| partition(topic.id, index))
+        .ok_or(check::Refusal::Code(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION))
+}
+
+fn leader_hint(
+    image: &MetadataImage,
+    partition: TopicPartition,
+    answer: &ProduceAnswer,
+) -> LeaderIdAndEpoch {
+    let is_elsewhere = answer.error == ErrorCode::NOT_LEADER_OR_FOLLOWER;
+    match image.partition(partition) {
+        Some(partition) if is_elsewhere => LeaderIdAndEpoch {
+            leader_id: partition.leader,
+            leader_epoch: partition.leader_epoch,
+        },
+        _ => LeaderIdAndEpoch::default(),
+    }
+}
+
+fn respond(
+    index: PartitionIndex,
+    answer: ProduceAnswer,
+    current_leader: LeaderIdAndEpoch,
+) -> PartitionProduceResponse {
+    PartitionProduceResponse {
+        index,
+        error_code: answer.error,
+        base_offset: answer.base_offset,
+        log_append_time_ms: answer.log_append_time,
+        log_start_offset: answer.log_start_offset,
+        record_errors: answer
+            .record_errors
+            .into_iter()
+            .map(|(batch_index, message)| BatchIndexAndErrorMessage {
+                batch_index,
+                batch_index_error_message: Some(message),
+            })
+            .collect(),
+        error_message: answer.message,
+        current_leader,
+    }
+}

@@ -1,0 +1,131 @@
+//! Decodes a request, gives it to its handler, encodes the answer.
+//!
+//! Keeps: a body that does not decode closes the connection, as in Kafka; bytes after a body are
+//! ignored, as in Kafka.
+
+use net_protocol::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
+use net_protocol::{ApiKey, Message, Reader, response_frame};
+use net_transport::{Reply, Request, Service};
+use std::rc::Rc;
+
+use crate::broker::Broker;
+use crate::handlers::api_versions::api_versions;
+use crate::handlers::create_topics::create_topics;
+use crate::handlers::delete_topics::delete_topics;
+use crate::handlers::fetch::fetch;
+use crate::handlers::find_coordinator::find_coordinator;
+use crate::handlers::init_producer_id::init_producer_id;
+use crate::handlers::list_offsets::list_offsets;
+use crate::handlers::metadata::metadata;
+use crate::handlers::produce::{Produced, produce};
+
+impl Service for Broker {
+    async fn call(self: Rc<Self>, request: Request) -> Reply {
+        let version = request.header.api_version;
+        match request.api {
+            ApiKey::Produce => match decode(&request) {
+                None => Reply::Close,
+                Some(body) => match produce(&self, version, body).await {
+                    Produced::Answer(response) => encode(&request, version, &response),
+                    Produced::Silent => Reply::Silent,
+                    Produced::Failed => {
+                        tracing::debug!(
+                            peer = %request.client.peer_addr(),
+                            "closing: a Produce with acks=0 failed"
+                        );
+                        Reply::Close
+                    }
+                },
+            },
+            ApiKey::Fetch => match decode(&request) {
+                None => Reply::Close,
+                Some(body) => {
+                    let response = fetch(&self, version, body, &request.client).await;
+                    encode(&request, version, &response)
+                }
+            },
+            ApiKey::ListOffsets => match decode(&request) {
+                None => Reply::Close,
+                Some(body) => encode(&request, version, &list_offsets(&self, version, body).await),
+            },
+            ApiKey::Metadata => match decode(&request) {
+                None => Reply::Close,
+                Some(body) => {
+                    let response = metadata(&self, version, body, &request.client).await;
+                    encode(&request, version, &response)
+                }
+            },
+            ApiKey::FindCoordinator => match decode(&request) {
+                None => Reply::Close,
+                Some(body) => encode(&request, version, &find_coordinator(version, body)),
+            },
+            ApiKey::ApiVersions => self.versions(&request),
+            ApiKey::CreateTopics => match decode(&request) {
+                None => Reply::Close,
+                Some(body) => encode(&request, version, &create_topics(&self, body).await),
+            },
+            ApiKey::DeleteTopics => match decode(&request) {
+                None => Reply::Close,
+                Some(body) => encode(
+                    &request,
+                    version,
+                    &delete_topics(&self, version, body).await,
+                ),
+            },
+            ApiKey::InitProducerId => match decode(&request) {
+                None => Reply::Close,
+                Some(body) => encode(&request, version, &init_producer_id(&self, body).await),
+            },
+        }
+    }
+}
+
+impl Broker {
+    /// An unknown version is answered in version 0, which every client reads.
+    fn versions(&self, request: &Request) -> Reply {
+        let version = request.header.api_version;
+        if !ApiKey::ApiVersions.versions().contains(&version) {
+            return encode(request, 0, &ApiVersionsResponse::unsupported_version());
+        }
+        match decode::<ApiVersionsRequest>(request) {
+            None => Reply::Close,
+            Some(body) => {
+                let epoch = self.image().next_offset().get().saturating_sub(1);
+                encode(request, version, &api_versions(version, &body, epoch))
+            }
+        }
+    }
+}
+
+fn decode<M: Message>(request: &Request) -> Option<M> {
+    let mut reader = Reader::new(request.body.clone());
+    match M::decode(request.header.api_version, &mut reader) {
+        Ok(body) => Some(body),
+        Err(error) => {
+            tracing::debug!(
+                peer = %request.client.peer_addr(),
+                api = request.api.name(),
+                version = request.header.api_version,
+                %error,
+                "closing: a request does not decode"
+            );
+            None
+        }
+    }
+}
+
+fn encode<M: Message>(request: &Request, version: i16, response: &M) -> Reply {
+    match response_frame(version, request.header.correlation_id, response) {
+        Ok(pieces) => Reply::Send(pieces),
+        Err(error) => {
+            // A mistake of ours; the client cannot be left without an answer.
+            tracing::error!(
+                api = request.api.name(),
+                version,
+                %error,
+                "closing: an answer does not encode"
+            );
+            Reply::Close
+        }
+    }
+}
