@@ -1,0 +1,99 @@
+//! What a node is told when it is made, and what it tells once it serves.
+
+use core::fmt;
+use core::net::SocketAddr;
+use engine_config::BrokerConfig;
+use engine_log::{RecoveryReport, StorageOptions};
+use engine_model::DirectoryId;
+use net_transport::TransportOptions;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::error::NodeError;
+
+/// What a node is made of.
+pub struct NodeOptions {
+    /// The settings.
+    pub config: Arc<BrokerConfig>,
+    /// Where the data is.
+    pub data_dir: PathBuf,
+    /// Sizes of the storage; `shards` is set by the node.
+    pub storage: StorageOptions,
+    /// Limits of the connections of each shard.
+    pub transport: TransportOptions,
+    /// Bytes of requests each shard may hold.
+    pub request_memory_bytes: usize,
+    /// Called once, on shard 0, when every shard listens.
+    pub on_ready: Box<dyn FnOnce(Ready) + Send>,
+    /// Called at most once, on shard 0, when the node ends because of an error.
+    pub on_error: Box<dyn FnOnce(NodeError) + Send>,
+}
+
+impl NodeOptions {
+    /// Options for these settings with the data where they say.
+    pub fn new(config: Arc<BrokerConfig>, shards: usize) -> Self {
+        let shards = shards.max(1);
+        let storage = StorageOptions {
+            lane_bytes: config.lane_bytes,
+            ..StorageOptions::default()
+        };
+        let transport = TransportOptions {
+            request_bytes_max: config.request_bytes_max,
+            connections_max: config.connections_max,
+            idle_max: config
+                .connections_idle_max
+                .unwrap_or(core::time::Duration::MAX),
+            ..TransportOptions::default()
+        };
+        let request_memory_bytes = config
+            .queued_request_bytes_max
+            .and_then(|bytes| usize::try_from(bytes).ok())
+            .map_or(REQUEST_MEMORY_BYTES, |bytes| {
+                bytes.checked_div(shards).unwrap_or(bytes)
+            });
+        Self {
+            data_dir: PathBuf::from(&config.data_dir),
+            storage,
+            transport,
+            request_memory_bytes,
+            on_ready: Box::new(|_| {}),
+            on_error: Box::new(|_| {}),
+            config,
+        }
+    }
+}
+
+/// Bytes of requests a shard may hold unless told otherwise: one request of the largest size and
+/// plenty of small ones.
+const REQUEST_MEMORY_BYTES: usize = 128 << 20;
+
+impl fmt::Debug for NodeOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NodeOptions")
+            .field("data_dir", &self.data_dir)
+            .field("storage", &self.storage)
+            .field("transport", &self.transport)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A node that serves.
+#[derive(Clone, Debug)]
+pub struct Ready {
+    /// Where it listens; ports are real ones.
+    pub addresses: Vec<SocketAddr>,
+    /// Kafka's form of the cluster's identity.
+    pub cluster_id: String,
+    /// Identity of the data directory.
+    pub directory_id: DirectoryId,
+    /// How many shards serve.
+    pub shards: usize,
+    /// What recovery did.
+    pub recovery: RecoveryReport,
+    /// Whether the last stop was clean.
+    pub was_clean: bool,
+    /// Topics there are.
+    pub topics: usize,
+    /// Partitions there are.
+    pub partitions: usize,
+}
