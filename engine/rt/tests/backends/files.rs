@@ -1,5 +1,11 @@
 //! Files and directories: contents, sizes, errors.
 
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
+use std::time::Duration;
+
 use bytes::Bytes;
 use engine_rt::{AlignedBuf, Dir, EntryKind, Error, FileOptions};
 
@@ -201,7 +207,7 @@ fn names_and_errors_are_the_same() {
                 // Giving up is an operation of its own, so the next may come before it.
                 let mut again = dir.lock("lock").await;
                 while again.is_err() {
-                    engine_rt::sleep(std::time::Duration::from_millis(1)).await;
+                    engine_rt::sleep(Duration::from_millis(1)).await;
                     again = dir.lock("lock").await;
                 }
                 out.push(format!("lock again: {}", again.is_ok()));
@@ -224,4 +230,63 @@ fn names_and_errors_are_the_same() {
             })]
         },
     );
+}
+
+/// Block-aligned bytes that say when they are gone.
+struct Watched {
+    bytes: Bytes,
+    gone: Arc<AtomicBool>,
+}
+
+impl AsRef<[u8]> for Watched {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.gone.store(true, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn a_dropped_write_goes_on_with_its_buffer_and_then_lets_it_go() {
+    check(&[&["dropped 20, written 20"]], |_| {
+        vec![program(|path| async move {
+            let dir = Dir::create(&path).await.unwrap();
+            let (mut dropped, mut written) = (0, 0);
+            for round in 0..20_u8 {
+                let name = round.to_string();
+                let file = dir
+                    .open_file(&name, FileOptions::CREATE_NEW.direct())
+                    .await
+                    .unwrap();
+                let mut buffer = AlignedBuf::with_capacity(4096);
+                buffer.extend_from_slice(&[round + 1; 4096]);
+                let gone = Arc::new(AtomicBool::new(false));
+                let bytes = buffer.freeze();
+                let data = Bytes::from_owner(Watched {
+                    bytes,
+                    gone: Arc::clone(&gone),
+                });
+                let mut write = Box::pin(file.write_at(0, data));
+                // One poll submits it, and then nobody waits for it any more.
+                let polled = poll_fn(|cx| Poll::Ready(write.as_mut().poll(cx).is_pending())).await;
+                assert!(polled && !gone.load(Ordering::SeqCst));
+                drop(write);
+                // The last handle: the descriptor must outlive it as well.
+                drop(file);
+                while !gone.load(Ordering::SeqCst) {
+                    engine_rt::sleep(Duration::from_micros(50)).await;
+                }
+                dropped += 1;
+                let file = dir.open_file(&name, FileOptions::READ).await.unwrap();
+                let found = file.read_at(0, 5000).await.unwrap();
+                // A short write that nobody continues is possible only above one block.
+                written += u32::from(found == [round + 1; 4096][..]);
+            }
+            vec![format!("dropped {dropped}, written {written}")]
+        })]
+    });
 }
