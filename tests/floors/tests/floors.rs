@@ -69,23 +69,11 @@ const LICENCES: &[&str] = &[
 ];
 
 /// Crates under another licence, each with the reason why that is fine.
-const LICENCE_EXCEPTIONS: &[(&str, &str, &str)] = &[
-    (
-        "bitmaps",
-        "MPL-2.0+",
-        "pulled by glommio; unmodified, file-level copyleft",
-    ),
-    (
-        "im",
-        "MPL-2.0+",
-        "pulled by glommio; unmodified, file-level copyleft",
-    ),
-    (
-        "sized-chunks",
-        "MPL-2.0+",
-        "pulled by glommio; unmodified, file-level copyleft",
-    ),
-];
+const LICENCE_EXCEPTIONS: &[(&str, &str, &str)] = &[(
+    "bitmaps",
+    "MPL-2.0+",
+    "pulled by glommio; unmodified, file-level copyleft",
+)];
 
 /// Crates that may stand in the tree in several versions, each with the reason.
 const DUPLICATES: &[(&str, &str)] = &[
