@@ -3,6 +3,8 @@
 //! Kafka's names and defaults. Does not: parse texts (`engine_config`), remember anything across
 //! restarts (settings live in cluster metadata; the owner sets them again after a start).
 
+use engine_codec::Compression;
+
 /// When an append counts as stable, by the topic's setting `durability`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Durability {
@@ -38,6 +40,8 @@ pub struct LogConfig {
     pub timestamp_before_max_ms: i64,
     /// How far a record's time may lie after now (`message.timestamp.after.max.ms`).
     pub timestamp_after_max_ms: i64,
+    /// What batches are re-encoded to; `None` keeps the producer's choice (`compression.type`).
+    pub compression: Option<Compression>,
     /// Whether records need keys (`cleanup.policy` names `compact`).
     pub compacted: bool,
     /// How long a silent producer is remembered (`producer.id.expiration.ms`).
@@ -54,6 +58,7 @@ impl Default for LogConfig {
             timestamp_type: TimestampType::CreateTime,
             timestamp_before_max_ms: i64::MAX,
             timestamp_after_max_ms: 3_600_000,
+            compression: None,
             compacted: false,
             producer_id_expiration_ms: 86_400_000,
         }

@@ -1,14 +1,59 @@
 //! A data directory as a whole: opened once, recovered, handed out to the shards, closed.
+//!
+//! ```text
+//! CURRENT                        what counts: identity, run, lanes, manifests, clean mark
+//! LOCK                           held while a process has the directory open
+//! <file id>.lane                 one half of a lane
+//! <file id>.manifest             one slot of a lane's manifests
+//! segments/<file id>.segment     batches that left a lane
+//! ```
+//!
+//! Keeps: CURRENT is replaced as a whole, by rename; a directory without it that holds anything
+//! else is not ours to touch.
+//!
+//! Does not: read lanes (`recovery`), or change anything while stores run.
 
 use crate::error::{OpenError, StorageError};
+use crate::fence::FenceSignal;
+use crate::format::{CURRENT_BYTES_MAX, Current, FORMAT, FileId, FormatError};
 use crate::options::StorageOptions;
+use crate::recovery;
 use crate::store::StoreSeed;
-use engine_model::{DirectoryId, HashMap, LogId, Offset};
-use std::path::Path;
+use bytes::Bytes;
+use engine_model::{DirectoryId, HashMap, LogId, Offset, limits};
+use engine_rt::{Dir, DirLock, FileOptions};
+use std::path::{Path, PathBuf};
+
+const CURRENT: &str = "CURRENT";
+const CURRENT_NEW: &str = "CURRENT.new";
+const LOCK: &str = "LOCK";
+const SEGMENTS: &str = "segments";
+const PROBE: &str = "PROBE";
+
+/// The smallest half a lane may have: a few frames of a few blocks.
+const HALF_BYTES_MIN: u64 = 32 << 10;
+
+pub(crate) fn lane_file_name(file: FileId) -> String {
+    format!("{file}.lane")
+}
+
+pub(crate) fn manifest_file_name(file: FileId) -> String {
+    format!("{file}.manifest")
+}
+
+/// Name of the directory of all segments.
+pub(crate) const fn segments_directory() -> &'static str {
+    SEGMENTS
+}
 
 /// An open data directory; stays on the shard that opened it.
 pub struct Directory {
+    root: Dir,
+    lock: DirLock,
+    path: PathBuf,
     options: StorageOptions,
+    current: Current,
+    fence: FenceSignal,
 }
 
 /// What an open found and made.
@@ -59,24 +104,184 @@ pub struct StableEnds {
 
 /// Opens a data directory: formats an empty one, recovers any other.
 ///
-/// Runs on one shard, before any store starts. Nothing in it is changed unless the whole of it
-/// could be read.
-pub async fn open(_path: &Path, _options: &StorageOptions) -> Result<Opened, OpenError> {
-    Err(StorageError::Stopped.into())
+/// Runs on one shard, before any store starts. Errors: `InUse`, `Foreign`, `Newer`, `Unreadable`
+/// with the directory left as it was. Cancel: safe, as a crash is.
+pub async fn open(path: &Path, options: &StorageOptions) -> Result<Opened, OpenError> {
+    check_options(options)?;
+    let root = Dir::create(path).await?;
+    let lock = match root.lock(LOCK).await {
+        Err(error) if error.is_locked() => {
+            return Err(OpenError::InUse {
+                path: path.display().to_string(),
+            });
+        }
+        other => other?,
+    };
+    open_locked(root, lock, path, options, &StableEnds::default()).await
+}
+
+fn check_options(options: &StorageOptions) -> Result<(), OpenError> {
+    let shards = options.shards;
+    if shards == 0 || shards > limits::SHARDS_MAX {
+        return Err(OpenError::Setting {
+            setting: "shards",
+            found: crate::number::to_u64(shards),
+            reason: "it must be between 1 and 256",
+        });
+    }
+    let half = options.lane_bytes.min(options.lane_bytes_at_start) / 2;
+    if half < HALF_BYTES_MIN {
+        return Err(OpenError::Setting {
+            setting: "lane size",
+            found: options.lane_bytes,
+            reason: "each half needs at least 32 KiB",
+        });
+    }
+    Ok(())
+}
+
+async fn open_locked(
+    root: Dir,
+    lock: DirLock,
+    path: &Path,
+    options: &StorageOptions,
+    ends: &StableEnds,
+) -> Result<Opened, OpenError> {
+    let (before, formatted) = match read_current(&root, path).await? {
+        Some(current) => (current, false),
+        None => (format(&root, path).await?, true),
+    };
+    let fence = FenceSignal::default();
+    let recovered = recovery::recover(&root, path, options, &before, &fence, ends).await?;
+    let mut report = recovered.report;
+    report.formatted = formatted;
+    Ok(Opened {
+        directory_id: before.directory,
+        run: recovered.current.run,
+        was_clean: before.clean,
+        seeds: recovered.seeds,
+        report,
+        directory: Directory {
+            root,
+            lock,
+            path: path.to_owned(),
+            options: options.clone(),
+            current: recovered.current,
+            fence,
+        },
+    })
+}
+
+/// Reads CURRENT; `None` if there is none.
+async fn read_current(root: &Dir, path: &Path) -> Result<Option<Current>, OpenError> {
+    let file = match root.open_file(CURRENT, FileOptions::READ).await {
+        Err(error) if error.is_not_found() => return Ok(None),
+        other => other?,
+    };
+    let length = CURRENT_BYTES_MAX.saturating_add(1);
+    let bytes = file.read_at(0, length).await?;
+    let path = path.join(CURRENT).display().to_string();
+    match Current::decode(&bytes) {
+        Ok(current) => Ok(Some(current)),
+        Err(FormatError::Newer { found, .. }) => Err(OpenError::Newer {
+            path,
+            found: u32::from(found),
+            supported: u32::from(FORMAT),
+        }),
+        Err(error) => Err(OpenError::Unreadable {
+            path,
+            reason: error.to_string(),
+        }),
+    }
+}
+
+/// Makes an empty directory ours: an identity, no lanes.
+async fn format(root: &Dir, path: &Path) -> Result<Current, OpenError> {
+    let foreign = root
+        .list()
+        .await?
+        .into_iter()
+        .find(|entry| ![LOCK, CURRENT_NEW, "lost+found"].contains(&entry.name.as_str()));
+    if let Some(entry) = foreign {
+        return Err(OpenError::Foreign {
+            path: path.display().to_string(),
+            found: entry.name,
+        });
+    }
+    let current = Current {
+        directory: DirectoryId::from_random_bytes(engine_rt::random_bytes()),
+        run: 0,
+        clean: true,
+        lanes: Vec::new(),
+    };
+    write_current(root, &current).await?;
+    Ok(current)
+}
+
+/// Replaces CURRENT durably (step 17).
+pub(crate) async fn write_current(root: &Dir, current: &Current) -> Result<(), StorageError> {
+    let bytes = current.encode().map_err(|error| {
+        tracing::error!(%error, "CURRENT cannot be encoded");
+        StorageError::TooLarge {
+            what: "CURRENT",
+            found: 0,
+            max: crate::number::to_u64(CURRENT_BYTES_MAX),
+        }
+    })?;
+    match root.remove_file(CURRENT_NEW).await {
+        Err(error) if !error.is_not_found() => return Err(error.into()),
+        _ => (),
+    }
+    let file = root.open_file(CURRENT_NEW, FileOptions::CREATE_NEW).await?;
+    file.write_at(0, Bytes::from(bytes)).await?;
+    file.sync_all().await?;
+    root.rename(CURRENT_NEW, CURRENT).await?;
+    root.sync().await?;
+    Ok(())
 }
 
 impl Directory {
-    /// Marks the stop as clean; call it after every store has stopped.
+    /// Marks the stop as clean; call it after every store has stopped without an error.
+    ///
+    /// Cancel: safe; the stop is clean or not.
     pub async fn close_clean(self) -> Result<(), StorageError> {
-        let _ = self.options;
-        Err(StorageError::Stopped)
+        if let Some(cause) = self.fence.cause() {
+            return Err(StorageError::Fenced(cause.clone()));
+        }
+        let clean = Current {
+            clean: true,
+            ..self.current.clone()
+        };
+        write_current(&self.root, &clean).await?;
+        drop(self.lock);
+        Ok(())
     }
 
-    /// Lifts a fence: probes write and flush, then recovers in process.
+    /// Lifts a fence: probes write and flush, then recovers in process (step 19).
     ///
     /// Every store must have stopped; `ends` is what [`crate::Store::stop_fenced`] returned on
-    /// each shard. A log that ends below what had been acknowledged stays offline.
-    pub async fn unfence(self, _ends: Vec<StableEnds>) -> Result<Opened, OpenError> {
-        Err(StorageError::Stopped.into())
+    /// each shard. A log that ends below what had been acknowledged stays offline. Errors: the
+    /// disk still fails, or recovery refuses; nothing is served then. Cancel: safe, as a crash is.
+    pub async fn unfence(self, ends: Vec<StableEnds>) -> Result<Opened, OpenError> {
+        self.probe().await?;
+        let mut all = StableEnds::default();
+        for shard in ends {
+            all.ends.extend(shard.ends);
+        }
+        open_locked(self.root, self.lock, &self.path, &self.options, &all).await
+    }
+
+    async fn probe(&self) -> Result<(), StorageError> {
+        match self.root.remove_file(PROBE).await {
+            Err(error) if !error.is_not_found() => return Err(error.into()),
+            _ => (),
+        }
+        let file = self.root.open_file(PROBE, FileOptions::CREATE_NEW).await?;
+        file.write_at(0, Bytes::from_static(&[0; limits::BLOCK_BYTES]))
+            .await?;
+        file.sync_all().await?;
+        self.root.sync().await?;
+        self.root.remove_file(PROBE).await?;
+        Ok(())
     }
 }

@@ -26,6 +26,8 @@ pub enum OfflineReason {
     Quarantined,
     /// After an unfence it ends below what had been acknowledged.
     LostStableRecords,
+    /// What it holds could not be read when it was needed; a restart tries again.
+    Unreadable,
     /// Its deletion has begun.
     Deleted,
     /// Its store has been stopped.
@@ -37,6 +39,7 @@ impl core::fmt::Display for OfflineReason {
         f.write_str(match self {
             Self::Quarantined => "acknowledged bytes of it are damaged",
             Self::LostStableRecords => "acknowledged records of it are missing",
+            Self::Unreadable => "records of it could not be read",
             Self::Deleted => "it is being deleted",
             Self::Stopped => "its store has stopped",
         })
@@ -311,4 +314,20 @@ pub enum ReadError {
     /// The storage gave nothing.
     #[error(transparent)]
     Storage(#[from] StorageError),
+}
+
+impl From<engine_rt::Error> for StorageError {
+    fn from(error: engine_rt::Error) -> Self {
+        Self::Io {
+            operation: error.operation,
+            target: error.target,
+            errno: error.errno,
+        }
+    }
+}
+
+impl From<engine_rt::Error> for OpenError {
+    fn from(error: engine_rt::Error) -> Self {
+        Self::Storage(error.into())
+    }
 }

@@ -9,21 +9,31 @@
 //! appends and answers reads. What knows nothing of time, files or tasks (byte formats, producer
 //! state, epochs) lives in modules of its own that recovery and the live path share.
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
-#![allow(
-    clippy::unused_async,
-    reason = "signatures first; the bodies that wait follow"
-)]
 
+mod buffer;
+mod checkpoint;
+mod chunks;
 mod config;
 mod directory;
 pub mod epochs;
 mod error;
+mod fence;
 pub mod format;
+mod lane;
+mod lru;
+mod number;
 mod options;
 mod partition_log;
 pub mod planted;
 pub mod producers;
+mod recovery;
+mod segment;
 mod store;
+mod store_core;
+mod tail;
+#[cfg(test)]
+mod tests;
+mod upkeep;
 
 pub use config::{Durability, LogConfig, TimestampType};
 pub use directory::{Directory, Opened, RecoveryReport, StableEnds, open};

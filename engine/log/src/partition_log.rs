@@ -9,11 +9,35 @@
 //! Does not: decide who leads, what is committed (`replication_*`), or who may write.
 //! Source: the storage design, "Write path" and "When an append is acknowledged".
 
-use crate::config::LogConfig;
-use crate::error::{AppendError, OfflineReason, ReadError, StorageError};
+mod append;
+mod append_as_follower;
+mod capture;
+mod epoch;
+mod flush;
+mod lookup;
+mod read;
+mod retention;
+mod truncate;
+mod validate;
+
+pub(crate) use append::noted;
+pub(crate) use capture::LogCapture;
+pub(crate) use truncate::cut_segments;
+
+use crate::config::{Durability, LogConfig};
+use crate::epochs::LeaderEpochs;
+use crate::error::{FenceCause, OfflineReason, StorageError};
+use crate::format::{FileId, SegmentImage};
+use crate::producers::Producers;
+use crate::segment::SegmentWriter;
+use crate::store_core::StoreCore;
+use crate::tail::{Tail, TailBatch};
 use bytes::Bytes;
+use core::time::Duration;
 use engine_model::{LeaderEpoch, LogId, Offset, Timestamp, TopicPartition};
-use std::rc::Rc;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::{Rc, Weak};
 
 /// Whose records an append carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,7 +125,7 @@ pub enum LogFailure {
     /// Records at and above the offset are gone.
     Truncated(Offset),
     /// The data directory takes no changes.
-    Fenced(crate::error::FenceCause),
+    Fenced(FenceCause),
     /// The log is being deleted.
     Deleted,
 }
@@ -114,138 +138,366 @@ pub trait LogListener {
     fn failed(&self, failure: LogFailure);
 }
 
+/// Producer state as of an offset, for truncations; as many are kept as manifests count.
+const PRODUCER_SNAPSHOTS_MAX: usize = 2;
+
 /// One replica of one partition on this shard. Cheap to clone.
 #[derive(Clone)]
 pub struct PartitionLog {
     inner: Rc<Inner>,
 }
 
-struct Inner {}
+struct Inner {
+    id: LogId,
+    partition: TopicPartition,
+    core: Weak<StoreCore>,
+    log_start: Cell<Offset>,
+    log_end: Cell<Offset>,
+    written_end: Cell<Offset>,
+    durable_end: Cell<Offset>,
+    /// Never falls but by truncation, even if the class becomes stricter.
+    stable_end: Cell<Offset>,
+    offline: Cell<Option<OfflineReason>>,
+    tail_flush_bytes: u64,
+    /// Reads under way; files they may need are not unlinked.
+    readers: Cell<usize>,
+    /// Sequence of the open frame that holds an end of this log, and its place there.
+    touched: Cell<(u64, usize)>,
+    /// Where the last read from segments ended: a read that begins there is sequential.
+    read_to: Cell<Offset>,
+    listener: RefCell<Option<Rc<dyn LogListener>>>,
+    config: RefCell<Rc<LogConfig>>,
+    state: RefCell<State>,
+}
+
+/// What changes with appends and flushes.
+struct State {
+    generation: u32,
+    epochs: Rc<LeaderEpochs>,
+    producers: Rc<Producers>,
+    /// Producer state as of manifests, oldest first.
+    snapshots: VecDeque<(Offset, Rc<Producers>)>,
+    /// Appends wait while producer state is read from the log.
+    is_rebuilding: bool,
+    tail: Tail,
+    /// Bytes of the tail that no extent holds.
+    unflushed_bytes: u64,
+    /// Waits in the store's flush queue.
+    is_queued: bool,
+    /// All segments as written; the last may have a writer.
+    segments: Rc<Vec<SegmentImage>>,
+    /// The segments as the newest durable manifest names them.
+    named: Rc<Vec<SegmentImage>>,
+    writer: Option<SegmentWriter>,
+    /// Batches below are in extents.
+    flush_end: Offset,
+    /// Batches below are in extents that the newest durable manifest names.
+    named_end: Offset,
+}
+
+/// What a log is made of at start.
+pub(crate) struct LogParts {
+    pub(crate) id: LogId,
+    pub(crate) partition: TopicPartition,
+    pub(crate) generation: u32,
+    pub(crate) log_start: Offset,
+    pub(crate) log_end: Offset,
+    pub(crate) segments: Vec<SegmentImage>,
+    pub(crate) epochs: LeaderEpochs,
+    pub(crate) producers: Producers,
+    pub(crate) offline: Option<OfflineReason>,
+    pub(crate) config: LogConfig,
+}
+
+/// Counts a reader while it lives.
+pub(crate) struct Reader {
+    log: PartitionLog,
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let readers = &self.log.inner.readers;
+        readers.set(readers.get().saturating_sub(1));
+    }
+}
 
 impl PartitionLog {
+    pub(crate) fn new(core: &Rc<StoreCore>, parts: LogParts) -> Self {
+        let producers = Rc::new(parts.producers);
+        let segments = Rc::new(parts.segments);
+        Self {
+            inner: Rc::new(Inner {
+                id: parts.id,
+                partition: parts.partition,
+                core: Rc::downgrade(core),
+                log_start: Cell::new(parts.log_start),
+                log_end: Cell::new(parts.log_end),
+                written_end: Cell::new(parts.log_end),
+                durable_end: Cell::new(parts.log_end),
+                stable_end: Cell::new(parts.log_end),
+                offline: Cell::new(parts.offline),
+                tail_flush_bytes: core.options().tail_flush_bytes,
+                readers: Cell::new(0),
+                touched: Cell::new((0, 0)),
+                read_to: Cell::new(Offset::NONE),
+                listener: RefCell::new(None),
+                config: RefCell::new(Rc::new(parts.config)),
+                state: RefCell::new(State {
+                    generation: parts.generation,
+                    epochs: Rc::new(parts.epochs),
+                    snapshots: VecDeque::from([(parts.log_end, Rc::clone(&producers))]),
+                    producers,
+                    is_rebuilding: false,
+                    tail: Tail::default(),
+                    unflushed_bytes: 0,
+                    is_queued: false,
+                    named: Rc::clone(&segments),
+                    segments,
+                    writer: None,
+                    flush_end: parts.log_end,
+                    named_end: parts.log_end,
+                }),
+            }),
+        }
+    }
+
     /// Identity of this replica's log on this node.
     pub fn id(&self) -> LogId {
-        let _ = &self.inner;
-        LogId::default()
+        self.inner.id
     }
 
     /// The partition.
     pub fn partition(&self) -> TopicPartition {
-        TopicPartition::CLUSTER_METADATA
+        self.inner.partition
     }
 
     /// Whether it serves.
     pub fn state(&self) -> LogState {
-        LogState::Offline(OfflineReason::Stopped)
+        match self.inner.offline.get() {
+            Some(reason) => LogState::Offline(reason),
+            None => LogState::Online,
+        }
     }
 
     /// First offset that can be read.
     pub fn log_start_offset(&self) -> Offset {
-        Offset::ZERO
+        self.inner.log_start.get()
     }
 
     /// The offset the next record gets.
     pub fn log_end_offset(&self) -> Offset {
-        Offset::ZERO
+        self.inner.log_end.get()
     }
 
     /// End of what survives as the log's durability promises; never below `log_start_offset`.
     pub fn stable_end(&self) -> Offset {
-        Offset::ZERO
+        self.inner.stable_end.get()
     }
 
     /// End of what survives a process kill.
     pub fn written_end(&self) -> Offset {
-        Offset::ZERO
-    }
-
-    /// The epoch begun last, or [`LeaderEpoch::NONE`].
-    pub fn latest_leader_epoch(&self) -> LeaderEpoch {
-        LeaderEpoch::NONE
+        self.inner.written_end.get()
     }
 
     /// The settings in force.
     pub fn config(&self) -> LogConfig {
-        LogConfig::default()
+        LogConfig::clone(&self.inner.config.borrow())
     }
 
     /// Puts settings in force. Returns once the lane can hold a batch of `max_message_bytes`.
-    pub async fn set_config(&self, _config: LogConfig) -> Result<(), StorageError> {
-        Err(StorageError::Stopped)
+    ///
+    /// Cancel: safe; the settings are in force or they are not.
+    pub async fn set_config(&self, config: LogConfig) -> Result<(), StorageError> {
+        let core = self.core()?;
+        core.grow_lane_for(u64::from(config.max_message_bytes))
+            .await?;
+        *self.inner.config.borrow_mut() = Rc::new(config);
+        self.settle();
+        Ok(())
     }
 
     /// Sets who is told about the ends.
-    pub fn set_listener(&self, _listener: Rc<dyn LogListener>) {}
-
-    /// Begins a leader epoch: its entry stands in the lane before any append of it.
-    ///
-    /// The same epoch again changes nothing; an older one is refused.
-    pub async fn begin_leader_epoch(&self, _epoch: LeaderEpoch) -> Result<(), AppendError> {
-        Err(StorageError::Stopped.into())
+    pub fn set_listener(&self, listener: Rc<dyn LogListener>) {
+        *self.inner.listener.borrow_mut() = Some(listener);
     }
 
-    /// Appends records as their leader and returns the offsets they took.
-    ///
-    /// `records` is one v2 batch (several for [`Origin::Internal`]). The caller waits for
-    /// [`PartitionLog::stable_end`] or [`PartitionLog::written_end`] through its listener.
-    /// Cancel: safe; either all of it was taken or nothing.
-    pub async fn append(
-        &self,
-        _records: Bytes,
-        _options: AppendOptions,
-    ) -> Result<Appended, AppendError> {
-        Err(StorageError::Stopped.into())
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.inner, &other.inner)
     }
 
-    /// Appends batches as a leader sent them: offsets and epochs as given, never restamped.
-    ///
-    /// Cancel: safe, as [`PartitionLog::append`].
-    pub async fn append_as_follower(&self, _records: Bytes) -> Result<Appended, AppendError> {
-        Err(StorageError::Stopped.into())
+    pub(crate) fn core(&self) -> Result<Rc<StoreCore>, StorageError> {
+        self.inner.core.upgrade().ok_or(StorageError::Stopped)
     }
 
-    /// Reads whole batches. An offset at the end is answered with nothing.
-    pub async fn read(&self, _options: ReadOptions) -> Result<ReadAnswer, ReadError> {
-        Err(StorageError::Stopped.into())
+    /// Refuses an offline log.
+    pub(crate) fn check_online(&self) -> Result<(), StorageError> {
+        match self.inner.offline.get() {
+            Some(reason) => Err(StorageError::Offline(reason)),
+            None => Ok(()),
+        }
     }
 
-    /// The first record below `end` whose time is at least `timestamp`.
-    pub async fn offset_for_timestamp(
-        &self,
-        _timestamp: Timestamp,
-        _end: Offset,
-    ) -> Result<Option<TimestampOffset>, ReadError> {
-        Err(StorageError::Stopped.into())
+    pub(crate) fn reader(&self) -> Reader {
+        self.inner
+            .readers
+            .set(self.inner.readers.get().saturating_add(1));
+        Reader { log: self.clone() }
     }
 
-    /// The first record below `end` that has the largest time.
-    pub async fn max_timestamp(&self, _end: Offset) -> Result<Option<TimestampOffset>, ReadError> {
-        Err(StorageError::Stopped.into())
+    pub(crate) fn has_readers(&self) -> bool {
+        self.inner.readers.get() > 0
     }
 
-    /// The leader epoch of an offset, or [`LeaderEpoch::NONE`].
-    pub fn epoch_at(&self, _offset: Offset) -> LeaderEpoch {
-        LeaderEpoch::NONE
+    /// Its place among the ends of the open frame, if that is the frame of `sequence`.
+    pub(crate) fn touched(&self, sequence: u64) -> Option<usize> {
+        let (touched, index) = self.inner.touched.get();
+        (touched == sequence).then_some(index)
     }
 
-    /// The largest epoch at or below `epoch` and where it ended, as Kafka answers
-    /// OffsetForLeaderEpoch.
-    pub fn end_offset_for_epoch(&self, _epoch: LeaderEpoch) -> Option<(LeaderEpoch, Offset)> {
-        None
+    pub(crate) fn set_touched(&self, sequence: u64, index: usize) {
+        self.inner.touched.set((sequence, index));
     }
 
-    /// Cuts the log: its end is the base offset of the batch that holds `offset`, or `offset`.
-    pub async fn truncate_to(&self, _offset: Offset) -> Result<(), StorageError> {
-        Err(StorageError::Stopped)
+    /// Takes a batch whose frame was closed.
+    pub(crate) fn push_tail(&self, batch: TailBatch) {
+        let is_large = {
+            let mut state = self.inner.state.borrow_mut();
+            state.unflushed_bytes = state.unflushed_bytes.saturating_add(batch.len());
+            state.tail.push(batch);
+            let is_large = state.unflushed_bytes >= self.inner.tail_flush_bytes;
+            is_large && !std::mem::replace(&mut state.is_queued, is_large)
+        };
+        if is_large && let Ok(core) = self.core() {
+            core.queue_flush(self);
+        }
     }
 
-    /// Empties the log; the next record gets `offset`.
-    pub async fn truncate_fully_and_start_at(&self, _offset: Offset) -> Result<(), StorageError> {
-        Err(StorageError::Stopped)
+    pub(crate) fn generation(&self) -> u32 {
+        self.inner.state.borrow().generation
     }
 
-    /// Moves the start of the log up to `offset`; durable when it returns.
-    pub async fn advance_log_start(&self, _offset: Offset) -> Result<(), StorageError> {
-        Err(StorageError::Stopped)
+    /// End of the batches that are in closed frames.
+    pub(crate) fn sealed_end(&self) -> Offset {
+        let state = self.inner.state.borrow();
+        state.tail.end_offset().unwrap_or(state.flush_end)
+    }
+
+    /// Puts the log on the flush queue, if it is not there.
+    pub(crate) fn requeue(&self, core: &StoreCore) {
+        let was_queued = std::mem::replace(&mut self.inner.state.borrow_mut().is_queued, true);
+        if !was_queued {
+            core.queue_flush(self);
+        }
+    }
+
+    /// Forgets producers that were silent for too long.
+    pub(crate) fn expire_producers(&self, now: Timestamp) {
+        let expiration_ms = self.inner.config.borrow().producer_id_expiration_ms;
+        let expiration = Duration::from_millis(u64::try_from(expiration_ms).unwrap_or(0));
+        let mut state = self.inner.state.borrow_mut();
+        if !state.producers.is_empty() {
+            Rc::make_mut(&mut state.producers).expire(now, expiration);
+        }
+    }
+
+    /// Files of all its segments.
+    pub(crate) fn segment_files(&self) -> Vec<FileId> {
+        let state = self.inner.state.borrow();
+        state.segments.iter().map(|segment| segment.file).collect()
+    }
+
+    /// Takes the log off the flush queue; whether it still has enough to be flushed.
+    pub(crate) fn unqueue(&self) -> bool {
+        let mut state = self.inner.state.borrow_mut();
+        state.is_queued = false;
+        state.unflushed_bytes >= self.inner.tail_flush_bytes
+    }
+
+    /// Lets go of cached batches in frames up to `sequence`.
+    pub(crate) fn evict(&self, sequence: u64) {
+        let mut state = self.inner.state.borrow_mut();
+        let end = state.named_end;
+        state.tail.evict(end, sequence);
+    }
+
+    /// Bytes in memory.
+    pub(crate) fn tail_bytes(&self) -> u64 {
+        self.inner.state.borrow().tail.bytes()
+    }
+
+    /// Everything below `end` is written.
+    pub(crate) fn written_to(&self, end: Offset) {
+        let cell = &self.inner.written_end;
+        if end > cell.get() && end <= self.inner.log_end.get() {
+            cell.set(end);
+            self.settle();
+            self.notify_moved();
+        }
+    }
+
+    /// Everything below `end` is flushed.
+    pub(crate) fn durable_to(&self, end: Offset) {
+        let cell = &self.inner.durable_end;
+        if end > cell.get() && end <= self.inner.log_end.get() {
+            cell.set(end);
+            let before = self.inner.stable_end.get();
+            self.settle();
+            if self.inner.stable_end.get() != before {
+                self.notify_moved();
+            }
+        }
+    }
+
+    /// Lets the stable end follow what the class asks for.
+    fn settle(&self) {
+        let end = match self.inner.config.borrow().durability {
+            Durability::Written => self.inner.written_end.get(),
+            Durability::Fsync => self.inner.durable_end.get(),
+        };
+        #[cfg(odradek_planted)]
+        let end = if crate::planted::is(crate::planted::Bug::AckBeforeFlush) {
+            self.inner.written_end.get()
+        } else {
+            end
+        };
+        if end > self.inner.stable_end.get() {
+            self.inner.stable_end.set(end);
+        }
+    }
+
+    fn listener(&self) -> Option<Rc<dyn LogListener>> {
+        self.inner.listener.borrow().clone()
+    }
+
+    fn notify_moved(&self) {
+        if let Some(listener) = self.listener() {
+            listener.ends_moved();
+        }
+    }
+
+    /// Tells the listener that waiting is over.
+    pub(crate) fn notify_failed(&self, failure: LogFailure) {
+        if let Some(listener) = self.listener() {
+            listener.failed(failure);
+        }
+    }
+
+    /// Serves nothing from now on; the first reason stays.
+    pub(crate) fn go_offline(&self, reason: OfflineReason) {
+        if self.inner.offline.get().is_none() {
+            self.inner.offline.set(Some(reason));
+        }
+    }
+}
+
+impl std::fmt::Debug for PartitionLog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PartitionLog")
+            .field("id", &self.inner.id)
+            .field("partition", &self.inner.partition)
+            .field("log_start", &self.inner.log_start.get())
+            .field("stable_end", &self.inner.stable_end.get())
+            .field("log_end", &self.inner.log_end.get())
+            .finish_non_exhaustive()
     }
 }

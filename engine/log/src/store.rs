@@ -2,10 +2,21 @@
 //!
 //! Does not: know which logs should exist (`replication_runtime`), or speak across shards.
 
-use crate::config::LogConfig;
-use crate::error::{FenceCause, StorageError};
+mod create;
+mod start;
+mod stop;
+
+pub(crate) use start::inline;
+
+use crate::error::FenceCause;
+use crate::fence::FenceSignal;
+use crate::format::{FileId, LogImage};
+use crate::options::StorageOptions;
 use crate::partition_log::PartitionLog;
-use engine_model::{ShardId, TopicPartition};
+use crate::store_core::StoreCore;
+use engine_model::{DirectoryId, LogId, ShardId, TopicPartition};
+use engine_rt::task::TaskSet;
+use std::path::PathBuf;
 use std::rc::Rc;
 
 /// What one shard needs to start its store; may cross threads.
@@ -13,6 +24,18 @@ use std::rc::Rc;
 pub struct StoreSeed {
     /// The shard it is for.
     pub shard: ShardId,
+    pub(crate) path: PathBuf,
+    pub(crate) directory: DirectoryId,
+    pub(crate) run: u64,
+    pub(crate) options: StorageOptions,
+    pub(crate) fence: FenceSignal,
+    pub(crate) lane_files: [FileId; 2],
+    pub(crate) manifests: [FileId; 2],
+    pub(crate) manifest_number: u64,
+    pub(crate) next_counter: u32,
+    pub(crate) logs: Vec<LogImage>,
+    /// Logs that end below what had been acknowledged before an unfence.
+    pub(crate) lost: Vec<LogId>,
 }
 
 /// Figures of a store.
@@ -28,74 +51,56 @@ pub struct StoreStats {
     pub durable_sequence: u64,
     /// Bytes of the lane that wait for a checkpoint.
     pub lane_bytes_used: u64,
-    /// Bytes of the lane.
+    /// Bytes of the lane that are ready for use.
     pub lane_bytes: u64,
-    /// Bytes held in tails, cached ones included.
+    /// Bytes of batches held in tails, cached ones included.
     pub tail_bytes: u64,
+    /// Bytes of durable frames that tails hold in memory.
+    pub frame_bytes_held: u64,
     /// Checkpoints taken since the start.
     pub checkpoints: u64,
-    /// Bytes written to segments since the start.
+    /// Bytes of batches written to segments since the start.
     pub segment_bytes_written: u64,
 }
 
 /// The live storage of one shard. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
-    inner: Rc<Inner>,
+    core: Rc<StoreCore>,
+    tasks: TaskSet,
 }
 
-struct Inner {}
-
 impl Store {
-    /// Starts the store of this shard; must be called on it.
-    pub async fn start(_seed: StoreSeed) -> Result<Self, StorageError> {
-        Err(StorageError::Stopped)
-    }
-
     /// All logs of this shard, in the order of their ids.
     pub fn logs(&self) -> Vec<PartitionLog> {
-        let _ = &self.inner;
-        Vec::new()
+        self.core.logs.borrow().values().cloned().collect()
     }
 
     /// The log of a partition.
-    pub fn find(&self, _partition: TopicPartition) -> Option<PartitionLog> {
-        None
-    }
-
-    /// Creates the log of a partition; durable when it returns.
-    pub async fn create(
-        &self,
-        _partition: TopicPartition,
-        _config: LogConfig,
-    ) -> Result<PartitionLog, StorageError> {
-        Err(StorageError::Stopped)
-    }
-
-    /// Deletes the log of a partition; durable when it returns, its files go later.
-    pub async fn delete(&self, _partition: TopicPartition) -> Result<(), StorageError> {
-        Err(StorageError::Stopped)
-    }
-
-    /// Stops: takes no more changes, writes a checkpoint, ends all background work.
-    pub async fn stop(&self) -> Result<(), StorageError> {
-        Err(StorageError::Stopped)
-    }
-
-    /// Stops without a checkpoint, for a fenced directory; the answer goes to
-    /// [`crate::Directory::unfence`].
-    pub async fn stop_fenced(&self) -> crate::directory::StableEnds {
-        crate::directory::StableEnds::default()
+    pub fn find(&self, partition: TopicPartition) -> Option<PartitionLog> {
+        self.core.by_partition.borrow().get(&partition).cloned()
     }
 
     /// Why the data directory takes no changes, if so.
     pub fn fenced(&self) -> Option<FenceCause> {
-        None
+        self.core.fence().cause().cloned()
     }
 
     /// Figures for metrics.
     pub fn stats(&self) -> StoreStats {
-        StoreStats::default()
+        let lane = self.core.lane().figures();
+        StoreStats {
+            logs: self.core.logs.borrow().len(),
+            last_sequence: lane.last_sequence,
+            written_sequence: lane.written_sequence,
+            durable_sequence: lane.durable_sequence,
+            lane_bytes_used: lane.bytes_used,
+            lane_bytes: lane.bytes,
+            tail_bytes: self.core.tail_bytes(),
+            frame_bytes_held: lane.held_bytes,
+            checkpoints: self.core.checkpoints.get(),
+            segment_bytes_written: self.core.segment_bytes_written.get(),
+        }
     }
 }
 

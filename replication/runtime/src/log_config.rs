@@ -1,6 +1,7 @@
 //! A topic's settings as its logs understand them.
 
-use engine_config::{BrokerConfig, Durability, TimestampType, TopicConfig};
+use engine_codec::Compression;
+use engine_config::{BrokerConfig, CompressionType, Durability, TimestampType, TopicConfig};
 use engine_log::LogConfig;
 use engine_model::TopicName;
 use replication_metadata::limits;
@@ -24,6 +25,14 @@ pub fn log_config(name: &TopicName, topic: &TopicConfig, broker: &BrokerConfig) 
         },
         timestamp_before_max_ms: topic.timestamp_before_max_ms,
         timestamp_after_max_ms: topic.timestamp_after_max_ms,
+        compression: match topic.compression_type {
+            CompressionType::Producer => None,
+            CompressionType::Uncompressed => Some(Compression::None),
+            CompressionType::Gzip => Some(Compression::Gzip),
+            CompressionType::Snappy => Some(Compression::Snappy),
+            CompressionType::Lz4 => Some(Compression::Lz4),
+            CompressionType::Zstd => Some(Compression::Zstd),
+        },
         compacted: topic.cleanup_policy.compact,
         producer_id_expiration_ms: i64::try_from(expiration).unwrap_or(i64::MAX),
     }

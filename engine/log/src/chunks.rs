@@ -1,0 +1,89 @@
+//! The list of slices a read is answered with.
+//!
+//! Keeps: neighbours in one buffer become one slice; runs of slices under 4 KiB are copied
+//! together, so that an answer of many small batches does not become many pieces of a send.
+
+use bytes::{Bytes, BytesMut};
+use core::ops::Range;
+
+/// Slices below this size are copied together.
+const SMALL_BYTES: usize = 4096;
+
+/// Slices in the order they were pushed.
+#[derive(Debug, Default)]
+pub(crate) struct Chunks {
+    pieces: Vec<(Bytes, Range<usize>)>,
+    bytes: usize,
+}
+
+impl Chunks {
+    /// Adds a range of a buffer.
+    pub(crate) fn push(&mut self, buffer: &Bytes, range: Range<usize>) {
+        self.bytes = self.bytes.saturating_add(range.len());
+        if let Some((last, last_range)) = self.pieces.last_mut()
+            && last.as_ptr() == buffer.as_ptr()
+            && last_range.end == range.start
+        {
+            last_range.end = range.end;
+            return;
+        }
+        self.pieces.push((buffer.clone(), range));
+    }
+
+    /// Bytes of all slices.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The slices.
+    pub(crate) fn finish(self) -> Vec<Bytes> {
+        let mut chunks = Vec::with_capacity(self.pieces.len());
+        let mut small = BytesMut::new();
+        let mut pieces = self.pieces.into_iter().peekable();
+        while let Some((buffer, range)) = pieces.next() {
+            let is_small = |range: &Range<usize>| range.len() < SMALL_BYTES;
+            let next_is_small = pieces.peek().is_some_and(|(_, next)| is_small(next));
+            if is_small(&range) && (next_is_small || !small.is_empty()) {
+                small.extend_from_slice(buffer.get(range).unwrap_or_default());
+                continue;
+            }
+            if !small.is_empty() {
+                chunks.push(small.split().freeze());
+            }
+            if range.start <= range.end && range.end <= buffer.len() {
+                chunks.push(buffer.slice(range));
+            }
+        }
+        if !small.is_empty() {
+            chunks.push(small.freeze());
+        }
+        chunks
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_become_one_slice_and_small_ones_are_copied_together() {
+        let large = Bytes::from(vec![1; 20_000]);
+        let other = Bytes::from(vec![2; 100]);
+        let mut chunks = Chunks::default();
+        chunks.push(&large, 0..5000);
+        chunks.push(&large, 5000..9000);
+        chunks.push(&other, 0..10);
+        chunks.push(&other, 50..60);
+        chunks.push(&large, 10_000..20_000);
+        chunks.push(&other, 0..1);
+        assert_eq!(chunks.bytes(), 9000 + 20 + 10_000 + 1);
+        let chunks = chunks.finish();
+        let lengths: Vec<_> = chunks.iter().map(Bytes::len).collect();
+        assert_eq!(lengths, [9000, 20, 10_000, 1]);
+        assert_eq!(
+            chunks[0].as_ptr(),
+            large.as_ptr(),
+            "large slices are not copied"
+        );
+    }
+}

@@ -1,0 +1,245 @@
+//! Applying a lane's frames in order (steps 13-15).
+
+use super::log::{Misfit, RecoveringLog};
+use super::manifest::Manifest;
+use super::scan::Scan;
+use super::{REPLAYED_BYTES_MAX, Recovery, length};
+use crate::error::{OpenError, StorageError};
+use crate::format::{Entry, FrameView, LaneImage};
+#[cfg(odradek_planted)]
+use crate::planted::{self, Bug};
+use engine_model::{LogId, Timestamp};
+
+impl Recovery<'_> {
+    /// Rebuilds the logs of one lane from its manifest and its frames.
+    pub(super) async fn recover_lane(
+        &mut self,
+        lane: &LaneImage,
+        manifest: Manifest,
+    ) -> Result<(), OpenError> {
+        self.report.lanes = self.report.lanes.saturating_add(1);
+        let mut ids: Vec<LogId> = Vec::with_capacity(manifest.logs.len());
+        for image in manifest.logs {
+            let id = image.id;
+            let log = RecoveringLog::from_image(image).map_err(|error| OpenError::Unreadable {
+                path: self.path.display().to_string(),
+                reason: format!("state of log {id}: {error}"),
+            })?;
+            ids.push(id);
+            self.logs.insert(id, log);
+        }
+        let scan = self.scan(lane).await?;
+        tracing::debug!(
+            lane = lane.lane,
+            manifest = manifest.number,
+            sequence = manifest.head.sequence,
+            frames = scan.frames.len(),
+            durable = scan.durable_sequence,
+            "a lane was scanned"
+        );
+        let mut expected = manifest.head.sequence.saturating_add(1);
+        loop {
+            let is_durable = scan.durable_sequence >= expected;
+            #[cfg(odradek_planted)]
+            let is_durable = is_durable && !planted::is(Bug::TruncateAtRot);
+            let frame = self.read_frame(&scan, expected).await?;
+            let Some(frame) = frame else {
+                if is_durable {
+                    // A frame that was durable cannot be read, nor the names of its logs.
+                    self.damaged_lanes.push(lane.lane);
+                    self.quarantine_lane(lane.lane, &ids);
+                } else {
+                    let torn = scan.frames.range(expected..).count();
+                    let torn = crate::number::to_u64(torn);
+                    self.report.torn_frames = self.report.torn_frames.saturating_add(torn);
+                }
+                return Ok(());
+            };
+            if frame.verify().is_err() && !is_durable {
+                let torn = crate::number::to_u64(scan.frames.range(expected..).count());
+                self.report.torn_frames = self.report.torn_frames.saturating_add(torn);
+                return Ok(());
+            }
+            self.apply(lane.lane, &frame, expected, &mut ids).await?;
+            self.report.frames = self.report.frames.saturating_add(1);
+            expected = expected.saturating_add(1);
+        }
+    }
+
+    /// The frame of that sequence, if its header and table are right.
+    async fn read_frame(&self, scan: &Scan, sequence: u64) -> Result<Option<FrameView>, OpenError> {
+        let Some(found) = scan.frames.get(&sequence) else {
+            return Ok(None);
+        };
+        let Some(file) = scan.files.get(found.half) else {
+            return Ok(None);
+        };
+        let read = file
+            .read_at(found.place.position, length(found.bytes))
+            .await;
+        let bytes = match read {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                tracing::error!(%error, sequence, "a frame cannot be read");
+                return Ok(None);
+            }
+        };
+        Ok(FrameView::decode(&bytes, &found.place).ok())
+    }
+
+    /// Sets apart every log that the lane held: the manifest's and those created since.
+    fn quarantine_lane(&mut self, lane: u16, ids: &[LogId]) {
+        for id in ids {
+            if self.logs.contains_key(id) {
+                self.quarantine(
+                    *id,
+                    &format_args!("a durable frame of lane {lane} is unreadable"),
+                );
+            }
+        }
+    }
+
+    /// Applies the entries of one frame, each to its log.
+    async fn apply(
+        &mut self,
+        lane: u16,
+        frame: &FrameView,
+        sequence: u64,
+        ids: &mut Vec<LogId>,
+    ) -> Result<(), OpenError> {
+        let now = engine_rt::wall_clock();
+        // A commit counts whole or not at all.
+        let torn_commits: Vec<_> = frame
+            .entries()
+            .filter(|(_, entry)| entry.is_err())
+            .filter_map(|(row, _)| row.commit)
+            .collect();
+        for (row, entry) in frame.entries() {
+            let is_torn = row
+                .commit
+                .is_some_and(|commit| torn_commits.contains(&commit));
+            let entry = match entry {
+                Ok(entry) if !is_torn => entry,
+                _ => {
+                    self.damaged_lanes.push(lane);
+                    self.quarantine(row.log, &"an entry of it is damaged");
+                    ids.push(row.log);
+                    continue;
+                }
+            };
+            if matches!(entry, Entry::Create { .. }) {
+                ids.push(row.log);
+            }
+            self.apply_entry(lane, entry, sequence, now);
+            let tail_bytes = self.logs.get(&row.log).map_or(0, |log| log.tail_bytes);
+            let is_much = tail_bytes >= self.options.tail_flush_bytes;
+            if is_much || self.replayed_bytes >= REPLAYED_BYTES_MAX {
+                self.drain_some(row.log, is_much).await?;
+            }
+        }
+        engine_rt::yield_if_due().await;
+        Ok(())
+    }
+
+    fn apply_entry(&mut self, lane: u16, entry: Entry, sequence: u64, now: Timestamp) {
+        let id = entry.log();
+        if let Entry::Create {
+            log,
+            partition,
+            start,
+        } = entry
+        {
+            self.logs
+                .insert(log, RecoveringLog::created(log, partition, start));
+            return;
+        }
+        if matches!(entry, Entry::Delete { .. }) {
+            self.logs.remove(&id);
+            return;
+        }
+        let Some(log) = self.logs.get_mut(&id) else {
+            self.damaged_lanes.push(lane);
+            self.quarantine(id, &"an entry of a log that was never created");
+            return;
+        };
+        if log.is_quarantined {
+            return;
+        }
+        let before = log.tail_bytes;
+        let result = apply_to(log, entry, sequence, now);
+        let (after, before) = (log.tail_bytes, before);
+        self.replayed_bytes = self
+            .replayed_bytes
+            .saturating_add(after)
+            .saturating_sub(before);
+        if let Err(misfit) = result {
+            self.damaged_lanes.push(lane);
+            self.quarantine(id, &misfit);
+        }
+    }
+}
+
+/// Applies an entry that is neither Create nor Delete.
+fn apply_to(
+    log: &mut RecoveringLog,
+    entry: Entry,
+    sequence: u64,
+    now: Timestamp,
+) -> Result<(), Misfit> {
+    match entry {
+        Entry::Append {
+            generation,
+            first,
+            last,
+            records,
+            ..
+        } => log.append(generation, (first, last), &records, sequence, now),
+        Entry::Epoch {
+            leader_epoch, end, ..
+        } => {
+            let assigned = log.epochs.assign(leader_epoch, end);
+            assigned.map(drop).map_err(|_| Misfit::Epoch)
+        }
+        Entry::Truncate {
+            generation,
+            cut,
+            fully: false,
+            ..
+        } => {
+            log.truncate(generation, cut);
+            Ok(())
+        }
+        Entry::Truncate {
+            generation, cut, ..
+        } => {
+            log.restart(generation, cut);
+            Ok(())
+        }
+        Entry::LogStart { start, .. } => {
+            log.advance_start(start);
+            Ok(())
+        }
+        Entry::Replace {
+            first,
+            last,
+            segments,
+            ..
+        } => {
+            log.segments
+                .retain(|segment| segment.end_offset <= first || segment.base_offset > last);
+            let place = log.segments.partition_point(|s| s.base_offset < first);
+            log.segments.splice(place..place, segments);
+            Ok(())
+        }
+        Entry::Create { .. } | Entry::Delete { .. } => Ok(()),
+    }
+}
+
+impl From<Misfit> for StorageError {
+    fn from(misfit: Misfit) -> Self {
+        Self::Corrupt {
+            target: misfit.to_string().into(),
+            position: 0,
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! Writing one segment.
+//!
+//! Keeps: `image` tells what has been written in full; after an error the writer is of no use.
+
+use super::file_name;
+use crate::buffer::GrowBuf;
+use crate::error::StorageError;
+use crate::format::{
+    EXTENT_BYTES_TARGET, ExtentHeader, ExtentKind, ExtentPlace, FileId, FormatError, FrameBuffer,
+    INDEX_ROWS, IndexBlock, IndexRow, SegmentImage, encode_extent, extent_bytes,
+};
+use crate::number::{to_u64, to_usize};
+use crate::tail::TailBatch;
+use bytes::Bytes;
+use engine_model::{LogId, Offset, Timestamp};
+use engine_rt::{Dir, File, FileOptions};
+
+/// How far ahead of its end a busy segment is allocated.
+const ALLOCATE_BYTES: u64 = 16 << 20;
+
+/// A write of at least this size says that a segment is busy.
+const BUSY_BYTES: u64 = 1 << 20;
+
+/// A segment that takes extents.
+pub(crate) struct SegmentWriter {
+    log: LogId,
+    file: File,
+    image: SegmentImage,
+    /// Rows that no full index block holds.
+    rows: Vec<IndexRow>,
+    /// The last full index block.
+    full_index: Option<u64>,
+    /// Rows were added since the last index block.
+    lacks_index: bool,
+    /// Bytes were written since the last sync.
+    lacks_sync: bool,
+    allocated: u64,
+}
+
+/// Nothing that is encoded here is larger than its format allows; if it were, that is no fault of
+/// the disk, and must not be taken for success.
+fn encode_error(error: &FormatError) -> StorageError {
+    tracing::error!(%error, "an extent cannot be encoded");
+    StorageError::TooLarge {
+        what: "extent",
+        found: 0,
+        max: 0,
+    }
+}
+
+impl SegmentWriter {
+    /// Makes a new file for batches from `base_offset` on.
+    pub(crate) async fn create(
+        directory: &Dir,
+        log: LogId,
+        file: FileId,
+        base_offset: Offset,
+    ) -> Result<Self, StorageError> {
+        let options = FileOptions::CREATE_NEW.direct();
+        let opened = directory.open_file(&file_name(file), options).await?;
+        Ok(Self {
+            log,
+            file: opened,
+            image: SegmentImage {
+                file,
+                base_offset,
+                end_offset: base_offset,
+                bytes: 0,
+                record_bytes: 0,
+                max_timestamp: Timestamp::NONE,
+                last_index: None,
+                sealed: false,
+            },
+            rows: Vec::new(),
+            full_index: None,
+            lacks_index: false,
+            lacks_sync: false,
+            allocated: 0,
+        })
+    }
+
+    /// What has been written.
+    pub(crate) fn image(&self) -> SegmentImage {
+        self.image
+    }
+
+    /// Whether there is something to index or sync.
+    pub(crate) fn is_dirty(&self) -> bool {
+        self.lacks_index || self.lacks_sync
+    }
+
+    /// Whether these batches belong into a new segment.
+    pub(crate) fn is_full(&self, segment_bytes: u64, batches: &[TailBatch]) -> bool {
+        let more = batches.first().map_or(0, TailBatch::len);
+        self.image.record_bytes > 0 && self.image.record_bytes.saturating_add(more) > segment_bytes
+    }
+
+    /// Writes batches as extents, in one write.
+    pub(crate) async fn append(&mut self, batches: &[TailBatch]) -> Result<(), StorageError> {
+        let total = batches
+            .iter()
+            .fold(0, |sum: u64, batch| sum.saturating_add(batch.len()));
+        let mut out = GrowBuf::with_capacity(extent_bytes(to_usize(total)));
+        let mut image = self.image;
+        let mut start = 0;
+        while let Some(rest) = batches.get(start..).filter(|rest| !rest.is_empty()) {
+            let count = extent_batches(rest);
+            let extent = rest.get(..count).unwrap_or(rest);
+            self.encode(extent, &mut image, &mut out)?;
+            start = start.saturating_add(count);
+        }
+        self.write(out, image).await
+    }
+
+    fn encode(
+        &mut self,
+        batches: &[TailBatch],
+        image: &mut SegmentImage,
+        out: &mut GrowBuf,
+    ) -> Result<(), StorageError> {
+        let (Some(first), Some(last)) = (batches.first(), batches.last()) else {
+            return Ok(());
+        };
+        let chunks: Vec<Bytes> = batches.iter().map(TailBatch::share).collect();
+        let max_timestamp = batches
+            .iter()
+            .map(|batch| batch.max_timestamp)
+            .max()
+            .unwrap_or(Timestamp::NONE);
+        let header = ExtentHeader {
+            kind: ExtentKind::Records,
+            payload_bytes: 0,
+            first: first.first,
+            last: last.last,
+            max_timestamp,
+            count: u32::try_from(batches.len()).unwrap_or(u32::MAX),
+            previous_index: None,
+        };
+        let position = image.bytes;
+        let bytes = self.encode_at(position, &header, &chunks, out)?;
+        self.rows.push(IndexRow {
+            first: first.first,
+            last: last.last,
+            max_timestamp,
+            position,
+            length: u32::try_from(bytes).unwrap_or(u32::MAX),
+        });
+        self.lacks_index = true;
+        image.bytes = image.bytes.saturating_add(bytes);
+        image.end_offset = last.last.saturating_next();
+        image.max_timestamp = image.max_timestamp.max(max_timestamp);
+        image.record_bytes = batches.iter().fold(image.record_bytes, |sum, batch| {
+            sum.saturating_add(batch.len())
+        });
+        if self.rows.len() >= INDEX_ROWS {
+            self.encode_index(image, out)?;
+            self.full_index = image.last_index;
+            self.rows.clear();
+        }
+        Ok(())
+    }
+
+    fn encode_at(
+        &self,
+        position: u64,
+        header: &ExtentHeader,
+        chunks: &[Bytes],
+        out: &mut GrowBuf,
+    ) -> Result<u64, StorageError> {
+        let place = ExtentPlace {
+            log: self.log,
+            file: self.image.file,
+            position,
+        };
+        encode_extent(&place, header, chunks, out)
+            .map(to_u64)
+            .map_err(|error| encode_error(&error))
+    }
+
+    /// Adds an index block of the rows that no full one holds.
+    fn encode_index(
+        &mut self,
+        image: &mut SegmentImage,
+        out: &mut GrowBuf,
+    ) -> Result<(), StorageError> {
+        let block = IndexBlock {
+            previous: self.full_index,
+            rows: self.rows.clone(),
+        };
+        let (header, payload) = block.encode().map_err(|error| encode_error(&error))?;
+        let position = image.bytes;
+        let bytes = self.encode_at(position, &header, &[payload], out)?;
+        image.last_index = Some(position);
+        image.bytes = image.bytes.saturating_add(bytes);
+        self.lacks_index = false;
+        Ok(())
+    }
+
+    async fn write(&mut self, out: GrowBuf, image: SegmentImage) -> Result<(), StorageError> {
+        let position = self.image.bytes;
+        let bytes = to_u64(out.len());
+        if bytes >= BUSY_BYTES && position.saturating_add(bytes) > self.allocated {
+            // Extending writes are slow; where allocating fails, the write says why.
+            let ahead = bytes.saturating_add(ALLOCATE_BYTES);
+            if self.file.allocate(position, ahead).await.is_ok() {
+                self.allocated = position.saturating_add(ahead);
+            }
+        }
+        self.lacks_sync = true;
+        self.file.write_at(position, out.freeze()).await?;
+        self.image = image;
+        Ok(())
+    }
+
+    /// Writes an index block if rows were added since the last one, so that the index is whole.
+    pub(crate) async fn finish_index(&mut self) -> Result<(), StorageError> {
+        if !self.lacks_index {
+            return Ok(());
+        }
+        let mut out = GrowBuf::with_capacity(crate::format::BLOCK_BYTES);
+        let mut image = self.image;
+        self.encode_index(&mut image, &mut out)?;
+        self.write(out, image).await
+    }
+
+    /// Makes everything written durable; the directory is the caller's to sync.
+    pub(crate) async fn sync(&mut self) -> Result<(), StorageError> {
+        if self.lacks_sync {
+            self.file.sync_data().await?;
+            self.lacks_sync = false;
+        }
+        Ok(())
+    }
+
+    /// Planted bug: goes on writing into this file behind a cut.
+    #[cfg(odradek_planted)]
+    pub(crate) fn rewind(&mut self, cut: Offset) {
+        self.rows.retain(|row| row.first < cut);
+        if let Some(position) = self
+            .rows
+            .last()
+            .map(|row| row.position.saturating_add(u64::from(row.length)))
+        {
+            self.image.bytes = position;
+        }
+        self.image.end_offset = self.image.end_offset.min(cut);
+        self.image.sealed = false;
+        self.lacks_index = true;
+    }
+
+    /// Planted bugs only ask for this in builds that have them.
+    #[cfg(not(odradek_planted))]
+    #[expect(clippy::unused_self, reason = "the planted twin uses it")]
+    pub(crate) fn rewind(&mut self, _cut: Offset) {}
+}
+
+/// How many of these batches make the next extent: up to the target size, at least one.
+fn extent_batches(batches: &[TailBatch]) -> usize {
+    let target = to_u64(EXTENT_BYTES_TARGET);
+    let mut bytes = 0_u64;
+    batches
+        .iter()
+        .take_while(|batch| {
+            let is_first = bytes == 0;
+            bytes = bytes.saturating_add(batch.len());
+            is_first || bytes <= target
+        })
+        .count()
+}

@@ -1,0 +1,316 @@
+//! What the logs of one shard share: lane, segments, permits, numbers, files to delete.
+//!
+//! Keeps:
+//! - one changer of files at a time (`files`): flushes, checkpoints and truncations exclude one
+//!   another;
+//! - appends get their turn in the order they asked (`gate`);
+//! - a file is unlinked only when the newest durable manifest does not name it and no reader
+//!   holds it (rule 7).
+//!
+//! Does not: do the background work (`upkeep`, `checkpoint`).
+
+use crate::checkpoint::{Capture, ManifestSlots};
+use crate::error::StorageError;
+use crate::fence::FenceSignal;
+use crate::format::FileId;
+use crate::lane::{Lane, LaneIdentity};
+use crate::options::StorageOptions;
+use crate::partition_log::PartitionLog;
+use crate::segment::Segments;
+use core::time::Duration;
+use engine_model::{HashMap, LogId, Moment, TopicPartition};
+use engine_rt::sync::{Notify, Permit, Semaphore};
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+
+/// How long an append is held back at most while the lane is crowded.
+const THROTTLE: Duration = Duration::from_millis(5);
+
+/// Files that nothing needs any more, once a manifest says so.
+enum Garbage {
+    File(FileId),
+    /// All files of a deleted log.
+    Log,
+}
+
+struct GarbageItem {
+    log: PartitionLog,
+    garbage: Garbage,
+    /// Number of the first manifest that does not name it.
+    after: u64,
+}
+
+/// See the module.
+pub(crate) struct StoreCore {
+    options: Rc<StorageOptions>,
+    identity: LaneIdentity,
+    lane: Rc<Lane>,
+    segments: Segments,
+    fence: FenceSignal,
+    next_counter: Cell<u32>,
+    pub(crate) logs: RefCell<BTreeMap<LogId, PartitionLog>>,
+    pub(crate) by_partition: RefCell<HashMap<TopicPartition, PartitionLog>>,
+    gate: Semaphore,
+    files: Semaphore,
+    pub(crate) capture: RefCell<Option<Capture>>,
+    pub(crate) manifests: ManifestSlots,
+    garbage: RefCell<Vec<GarbageItem>>,
+    pub(crate) flush_queue: RefCell<VecDeque<PartitionLog>>,
+    /// Rung when there is background work.
+    pub(crate) upkeep: Rc<Notify>,
+    /// Free bytes, while they are below the reserve.
+    pub(crate) disk_full: Cell<Option<u64>>,
+    pub(crate) free_files_at: Cell<Option<Moment>>,
+    pub(crate) is_stopping: Cell<bool>,
+    pub(crate) checkpoints: Cell<u64>,
+    pub(crate) segment_bytes_written: Cell<u64>,
+}
+
+/// What a core is made of.
+pub(crate) struct CoreParts {
+    pub(crate) options: Rc<StorageOptions>,
+    pub(crate) identity: LaneIdentity,
+    pub(crate) lane: Rc<Lane>,
+    pub(crate) segments: Segments,
+    pub(crate) fence: FenceSignal,
+    pub(crate) next_counter: u32,
+    pub(crate) manifests: ManifestSlots,
+    pub(crate) upkeep: Rc<Notify>,
+}
+
+impl StoreCore {
+    pub(crate) fn new(parts: CoreParts) -> Self {
+        Self {
+            options: parts.options,
+            identity: parts.identity,
+            lane: parts.lane,
+            segments: parts.segments,
+            fence: parts.fence,
+            next_counter: Cell::new(parts.next_counter),
+            logs: RefCell::new(BTreeMap::new()),
+            by_partition: RefCell::new(HashMap::default()),
+            gate: Semaphore::new(1),
+            files: Semaphore::new(1),
+            capture: RefCell::new(None),
+            manifests: parts.manifests,
+            garbage: RefCell::new(Vec::new()),
+            flush_queue: RefCell::new(VecDeque::new()),
+            upkeep: parts.upkeep,
+            disk_full: Cell::new(None),
+            free_files_at: Cell::new(None),
+            is_stopping: Cell::new(false),
+            checkpoints: Cell::new(0),
+            segment_bytes_written: Cell::new(0),
+        }
+    }
+
+    pub(crate) fn options(&self) -> &StorageOptions {
+        &self.options
+    }
+
+    pub(crate) fn identity(&self) -> LaneIdentity {
+        self.identity
+    }
+
+    pub(crate) fn lane(&self) -> &Rc<Lane> {
+        &self.lane
+    }
+
+    pub(crate) fn segments(&self) -> &Segments {
+        &self.segments
+    }
+
+    pub(crate) fn fence(&self) -> &FenceSignal {
+        &self.fence
+    }
+
+    /// The next number that this lane gives to a log or file in this run.
+    pub(crate) fn next_counter(&self) -> Result<u32, StorageError> {
+        let counter = self.next_counter.get();
+        let next = counter.checked_add(1).ok_or(StorageError::TooLarge {
+            what: "number of files of a run",
+            found: u64::from(counter),
+            max: u64::from(u32::MAX),
+        })?;
+        self.next_counter.set(next);
+        Ok(counter)
+    }
+
+    pub(crate) fn counter(&self) -> u32 {
+        self.next_counter.get()
+    }
+
+    pub(crate) fn next_file_id(&self) -> Result<FileId, StorageError> {
+        Ok(FileId {
+            run: self.identity.run,
+            lane: self.identity.lane,
+            counter: self.next_counter()?,
+        })
+    }
+
+    /// Waits until payloads of these sizes can be placed in the lane, in the order of asking.
+    ///
+    /// What is returned must be held until they are placed, without awaiting. Errors: the fence,
+    /// `TooLarge` for what no lane of this size can take, `DiskFull`. Cancel: safe.
+    pub(crate) async fn wait_for_room(
+        &self,
+        sizes: impl Iterator<Item = usize> + Clone,
+    ) -> Result<Permit, StorageError> {
+        let turn = match self.gate.try_acquire(1) {
+            Some(turn) => turn,
+            None => self.gate.acquire(1).await,
+        };
+        let mut was_throttled = false;
+        loop {
+            self.lane.check()?;
+            if let Some(free_bytes) = self.disk_full.get() {
+                return Err(StorageError::DiskFull {
+                    free_bytes,
+                    reserve_bytes: self.options.disk_reserve_bytes,
+                });
+            }
+            if !self.lane.could_have_room(sizes.clone()) && !self.lane.is_growing() {
+                return Err(StorageError::TooLarge {
+                    what: "append",
+                    found: sizes.fold(0_u64, |sum, bytes| {
+                        sum.saturating_add(crate::number::to_u64(bytes))
+                    }),
+                    max: self.lane.frame_bytes_max(),
+                });
+            }
+            if self.lane.has_room(sizes.clone()) {
+                if was_throttled || !self.lane.is_crowded() {
+                    return Ok(turn);
+                }
+                was_throttled = true;
+                let _ = engine_rt::timeout(THROTTLE, self.lane.progress()).await;
+                continue;
+            }
+            self.lane.progress().await;
+        }
+    }
+
+    /// The permit to change files, for a change of a log that must not meet a checkpoint: there
+    /// is none under way, and an entry without payload can be put without beginning one.
+    ///
+    /// Cancel: safe.
+    pub(crate) async fn exclusive(&self) -> Result<Permit, StorageError> {
+        loop {
+            drop(self.wait_for_room(core::iter::once(0)).await?);
+            let permit = self.files.acquire(1).await;
+            self.lane.check()?;
+            if self.capture.borrow().is_none() && self.lane.has_room(core::iter::once(0)) {
+                self.lane.close_open();
+                if self.lane.has_room(core::iter::once(0)) {
+                    self.lane.make_room(0)?;
+                }
+                if self.capture.borrow().is_none() && self.lane.has_open() {
+                    return Ok(permit);
+                }
+            }
+            drop(permit);
+            self.lane.progress().await;
+        }
+    }
+
+    /// The permit to change files.
+    pub(crate) async fn files(&self) -> Permit {
+        self.files.acquire(1).await
+    }
+
+    /// Grows the lane until it can take a batch of that size; see `lane::grow`.
+    pub(crate) async fn grow_lane_for(&self, batch_bytes: u64) -> Result<(), StorageError> {
+        // A frame of one batch, and a few blocks for the entries that share its half.
+        let block = crate::number::to_u64(crate::format::BLOCK_BYTES);
+        let needed = batch_bytes
+            .saturating_add(block.saturating_mul(4))
+            .checked_next_multiple_of(block)
+            .unwrap_or(u64::MAX);
+        self.lane.grow(needed).await
+    }
+
+    /// Puts a log on the queue of those that have much to flush.
+    pub(crate) fn queue_flush(&self, log: &PartitionLog) {
+        self.flush_queue.borrow_mut().push_back(log.clone());
+        self.upkeep.notify_one();
+    }
+
+    /// Number of the first manifest that cannot name what goes now.
+    fn unnamed_after(&self) -> u64 {
+        let next = self.manifests.number().saturating_add(1);
+        if self.capture.borrow().is_some() {
+            next.saturating_add(1)
+        } else {
+            next
+        }
+    }
+
+    /// Deletes a file of a log once it is safe.
+    pub(crate) fn add_garbage(&self, log: &PartitionLog, file: FileId) {
+        let after = self.unnamed_after();
+        self.add_garbage_after(log, file, after);
+        self.free_files_later();
+    }
+
+    /// Deletes a file of a log once manifest `after` is durable.
+    pub(crate) fn add_garbage_after(&self, log: &PartitionLog, file: FileId, after: u64) {
+        self.garbage.borrow_mut().push(GarbageItem {
+            log: log.clone(),
+            garbage: Garbage::File(file),
+            after,
+        });
+    }
+
+    /// Deletes all files of a log once it is safe.
+    pub(crate) fn add_garbage_log(&self, log: &PartitionLog) {
+        let item = GarbageItem {
+            log: log.clone(),
+            garbage: Garbage::Log,
+            after: self.unnamed_after(),
+        };
+        self.garbage.borrow_mut().push(item);
+        self.free_files_later();
+    }
+
+    /// Sees to a checkpoint after `file.delete.delay.ms`, so that files can go.
+    pub(crate) fn free_files_later(&self) {
+        let due = engine_rt::now().saturating_add(self.options.file_delete_delay);
+        let earlier = self.free_files_at.get().map_or(due, |at| at.min(due));
+        self.free_files_at.set(Some(earlier));
+        self.upkeep.notify_one();
+    }
+
+    /// Unlinks what may go now. Errors leave it for the next time.
+    pub(crate) async fn unlink_garbage(&self) {
+        let number = self.manifests.number();
+        let (ready, rest): (Vec<_>, Vec<_>) = self
+            .garbage
+            .take()
+            .into_iter()
+            .partition(|item| item.after <= number && !item.log.has_readers());
+        *self.garbage.borrow_mut() = rest;
+        for item in ready {
+            let files = match item.garbage {
+                Garbage::File(file) => vec![file],
+                Garbage::Log => item.log.segment_files(),
+            };
+            for file in files {
+                if let Err(error) = self.segments.remove(file).await {
+                    tracing::warn!(%file, %error, "a file that is not needed cannot be deleted");
+                    self.add_garbage_after(&item.log, file, number);
+                }
+            }
+        }
+        if !self.garbage.borrow().is_empty() {
+            self.free_files_later();
+        }
+    }
+
+    /// Bytes held by tails.
+    pub(crate) fn tail_bytes(&self) -> u64 {
+        let logs = self.logs.borrow();
+        logs.values()
+            .fold(0, |sum: u64, log| sum.saturating_add(log.tail_bytes()))
+    }
+}

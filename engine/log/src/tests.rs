@@ -1,0 +1,9 @@
+//! The store as a whole, on the simulated and on the real backend.
+//!
+//! What a crash at every point does to it is pinned by `tests/` of this crate.
+
+mod appends;
+mod reads;
+mod restarts;
+mod support;
+mod truncations;
