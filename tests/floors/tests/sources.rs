@@ -59,7 +59,7 @@ fn every_file_opens_with_what_it_is() {
 }
 
 #[test]
-fn unsafe_code_is_allowed_in_the_runtime_only() {
+fn unsafe_is_allowed_in_the_runtime_only() {
     let lint = concat!("unsafe", "_code");
     for (path, text) in sources() {
         assert!(

@@ -1,3 +1,5 @@
+//! Broker settings out of every source.
+
 use super::*;
 use crate::sources::Sources;
 

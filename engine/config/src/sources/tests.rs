@@ -1,3 +1,5 @@
+//! Which source wins, and what a wrong one is told.
+
 use super::*;
 
 fn shards(sources: Sources) -> (String, String) {

@@ -1,3 +1,5 @@
+//! Topic settings out of overrides and defaults.
+
 use super::*;
 use crate::sources::Sources;
 

@@ -1,3 +1,5 @@
+//! What the controller answers and what its records make of an image.
+
 mod kafka_answers;
 mod machine;
 

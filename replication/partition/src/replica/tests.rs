@@ -1,3 +1,5 @@
+//! What the replica promises, over every transition and under random events.
+
 mod machine;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Records out and in: round trips, cuts, unknown kinds and versions.
+
 use super::*;
 use proptest::prelude::*;
 
