@@ -45,6 +45,7 @@
 )]
 
 mod buffer;
+mod counters;
 mod descriptor;
 mod dir;
 mod error;
@@ -65,6 +66,7 @@ mod time;
 mod uring;
 
 pub use buffer::{AlignedBuf, BLOCK_BYTES};
+pub use counters::{Counters, counters};
 pub use dir::{Dir, DirLock, Entry, EntryKind, FileOptions, NAME_BYTES_MAX};
 pub use error::{Error, Result, RunError, StartError};
 pub use file::{File, READ_BYTES_MAX};

@@ -31,6 +31,7 @@ use bytes::BytesMut;
 use engine_model::{Moment, Timestamp};
 
 use crate::buffer::AlignedBuf;
+use crate::counters::Counters;
 use crate::descriptor::{Descriptor, RawDescriptor};
 use crate::dir::{Entry, FileOptions, Name};
 use crate::listener::ListenOptions;
@@ -267,6 +268,11 @@ pub(crate) trait Backend {
 
     /// Random bytes, unpredictable for others (a seeded stream under `sim`).
     fn random(&self, bytes: &mut [u8]);
+
+    /// What the backend has counted; the shared layer fills in the rest.
+    fn counters(&self) -> Counters {
+        Counters::default()
+    }
 
     /// How long a task may run before it should yield.
     fn quantum(&self) -> Duration;

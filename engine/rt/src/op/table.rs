@@ -10,8 +10,10 @@
 //! | Lingering | last completion | Finished or (room) |
 //! | Orphan | last completion | (room), descriptors that came back are closed |
 //!
-//! Keeps: at most [`OPERATIONS_MAX`] at a time, later ones wait their turn; nothing is dropped
-//! while the table is borrowed, because dropping a descriptor submits its close.
+//! Keeps: at most [`PEER_OPERATIONS_MAX`] that wait for peers and [`LOCAL_OPERATIONS_MAX`] others
+//! at a time, later ones wait their turn, so that idle connections never keep files from being
+//! served; closes and shutdowns are let in always. Nothing is dropped while the table is borrowed,
+//! because dropping a descriptor submits its close.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -22,8 +24,11 @@ use super::{Completion, Operation};
 use crate::shard::Shard;
 use crate::sync::wait_list::{Place, WaitList};
 
-/// Operations of one shard under way at once; more of them wait.
-pub(crate) const OPERATIONS_MAX: usize = 32 * 1024;
+/// Operations of one shard that wait for peers, under way at once: two for each connection that
+/// sends and receives.
+pub(crate) const PEER_OPERATIONS_MAX: usize = 128 * 1024;
+/// Other operations of one shard under way at once.
+pub(crate) const LOCAL_OPERATIONS_MAX: usize = 16 * 1024;
 
 /// Names an operation from submission to its last completion; never equal to another's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -70,9 +75,45 @@ enum State {
     },
 }
 
+/// Which bound an operation counts against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Peer,
+    Local,
+    /// Gives something back: never put off.
+    Free,
+}
+
+impl Kind {
+    fn of(operation: &Operation) -> Self {
+        match operation {
+            Operation::Close { .. } | Operation::Shutdown { .. } => Self::Free,
+            _ if operation.waits_for_peer() => Self::Peer,
+            _ => Self::Local,
+        }
+    }
+
+    fn limit(self) -> usize {
+        match self {
+            Self::Peer => PEER_OPERATIONS_MAX,
+            Self::Local => LOCAL_OPERATIONS_MAX,
+            Self::Free => usize::MAX,
+        }
+    }
+}
+
+/// Operations of one kind.
+#[derive(Debug, Default)]
+struct Lane {
+    under_way: usize,
+    /// Tasks that wait for room, first come, first served.
+    room: WaitList<()>,
+}
+
 #[derive(Debug)]
 struct Slot {
     generation: u32,
+    kind: Kind,
     state: State,
 }
 
@@ -81,9 +122,9 @@ struct Slot {
 pub(crate) struct Table {
     slots: Vec<Slot>,
     free: Vec<u32>,
-    under_way: usize,
-    /// Tasks that wait for room, first come, first served.
-    room: WaitList<()>,
+    peer: Lane,
+    local: Lane,
+    given_back: Lane,
 }
 
 /// What remains to be done after a change, once the table is no longer borrowed.
@@ -102,32 +143,46 @@ pub(crate) struct After {
 impl Table {
     /// Operations between submission and last completion.
     pub(crate) fn under_way(&self) -> usize {
-        self.under_way
+        [&self.peer, &self.local, &self.given_back]
+            .into_iter()
+            .map(|lane| lane.under_way)
+            .fold(0, usize::saturating_add)
     }
 
-    fn has_room(&self) -> bool {
-        self.under_way < OPERATIONS_MAX
+    fn lane(&mut self, kind: Kind) -> &mut Lane {
+        match kind {
+            Kind::Peer => &mut self.peer,
+            Kind::Local => &mut self.local,
+            Kind::Free => &mut self.given_back,
+        }
+    }
+
+    fn has_room(&mut self, kind: Kind) -> bool {
+        self.lane(kind).under_way < kind.limit()
     }
 
     /// Sets a slot aside.
-    fn reserve(&mut self) -> OpId {
-        self.under_way = self.under_way.saturating_add(1);
+    fn reserve(&mut self, kind: Kind) -> OpId {
+        let lane = self.lane(kind);
+        lane.under_way = lane.under_way.saturating_add(1);
         if let Some(slot) = self.free.pop()
             && let Some(entry) = usize::try_from(slot)
                 .ok()
                 .and_then(|i| self.slots.get_mut(i))
         {
             entry.generation = entry.generation.wrapping_add(1);
+            entry.kind = kind;
             return OpId {
                 slot,
                 generation: entry.generation,
             };
         }
-        // `under_way` is bounded by OPERATIONS_MAX and the closes of as many descriptors as the
-        // process may have open, which is far below u32::MAX.
+        // Bounded by both maxima and the closes of as many descriptors as the process may have
+        // open, which is far below u32::MAX.
         let slot = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
         self.slots.push(Slot {
             generation: 0,
+            kind,
             state: State::Free,
         });
         OpId {
@@ -143,9 +198,13 @@ impl Table {
     }
 
     fn release(&mut self, id: OpId, after: &mut After) {
-        self.under_way = self.under_way.saturating_sub(1);
+        let Some(kind) = self.slot(id).map(|slot| slot.kind) else {
+            return;
+        };
         self.free.push(id.slot);
-        after.room = self.room.pop().map(|waiter| waiter.waker);
+        let lane = self.lane(kind);
+        lane.under_way = lane.under_way.saturating_sub(1);
+        after.room = lane.room.pop().map(|waiter| waiter.waker);
     }
 
     /// The operation while it is under way.
@@ -224,7 +283,9 @@ impl Table {
     pub(crate) fn take_all(&mut self) -> Vec<Operation> {
         let slots = std::mem::take(&mut self.slots);
         self.free.clear();
-        self.under_way = 0;
+        self.peer.under_way = 0;
+        self.local.under_way = 0;
+        self.given_back.under_way = 0;
         slots
             .into_iter()
             .filter_map(|slot| match slot.state {
@@ -292,7 +353,7 @@ impl Shard {
     }
 
     fn start(&self, mut operation: Operation, state: impl FnOnce(Operation) -> State) -> OpId {
-        let id = self.operations.borrow_mut().reserve();
+        let id = self.operations.borrow_mut().reserve(Kind::of(&operation));
         self.backend.submit(id, &mut operation);
         if let Some(slot) = self.operations.borrow_mut().slot(id) {
             slot.state = state(operation);
@@ -301,8 +362,6 @@ impl Shard {
     }
 
     /// Closes a descriptor: through the backend's queue, or at once when the shard has ended.
-    ///
-    /// Takes no regard of [`OPERATIONS_MAX`]: giving back is never put off.
     pub(crate) fn close(&self, raw: i32) {
         if self.has_ended() {
             self.backend.close_now(raw);
@@ -328,7 +387,7 @@ pub(crate) struct Submitted {
 #[derive(Debug)]
 enum Step {
     New(Operation),
-    /// Waits for room in the table.
+    /// Waits for room among its kind.
     Queued(Operation, Place),
     UnderWay(OpId),
     Done,
@@ -347,13 +406,20 @@ impl Submitted {
             return Poll::Ready((-libc::ECANCELED, operation));
         }
         let waker = cx.waker().clone();
-        let has_room = self.shard.operations.borrow().has_room();
+        let kind = Kind::of(&operation);
+        let has_room = self.shard.operations.borrow_mut().has_room(kind);
         self.step = if has_room {
             let waker = Some(waker);
             let state = |operation| State::Waiting { operation, waker };
             Step::UnderWay(self.shard.start(operation, state))
         } else {
-            let place = self.shard.operations.borrow_mut().room.push(waker, ());
+            let place = self
+                .shard
+                .operations
+                .borrow_mut()
+                .lane(kind)
+                .room
+                .push(waker, ());
             Step::Queued(operation, place)
         };
         Poll::Pending
@@ -368,12 +434,13 @@ impl Future for Submitted {
         match std::mem::replace(&mut this.step, Step::Done) {
             Step::New(operation) => this.begin(operation, cx),
             Step::Queued(operation, place) => {
-                let waits = this
-                    .shard
-                    .operations
-                    .borrow_mut()
-                    .room
-                    .renew(place, cx.waker());
+                let waits = {
+                    let mut table = this.shard.operations.borrow_mut();
+                    table
+                        .lane(Kind::of(&operation))
+                        .room
+                        .renew(place, cx.waker())
+                };
                 if waits && !this.shard.has_ended() {
                     this.step = Step::Queued(operation, place);
                     return Poll::Pending;
@@ -484,15 +551,12 @@ impl Drop for Submitted {
     fn drop(&mut self) {
         match std::mem::replace(&mut self.step, Step::Done) {
             Step::New(_) | Step::Done => {}
-            Step::Queued(_, place) => {
+            Step::Queued(operation, place) => {
                 let next = {
                     let mut table = self.shard.operations.borrow_mut();
+                    let room = &mut table.lane(Kind::of(&operation)).room;
                     // Its turn had come: the next one takes it.
-                    if table.room.remove(place) {
-                        None
-                    } else {
-                        table.room.pop()
-                    }
+                    if room.remove(place) { None } else { room.pop() }
                 };
                 if let Some(next) = next {
                     next.waker.wake();

@@ -312,3 +312,6 @@ impl Wheel {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

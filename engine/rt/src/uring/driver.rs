@@ -39,15 +39,16 @@ impl Future for Park<'_> {
 /// Turns until told to finish and nothing of ours is left in the ring.
 pub(super) async fn drive(engine: Rc<Engine>, shard: Rc<Shard>) {
     engine.signal_completions(false);
-    let mut finishing = false;
+    let mut overslept = false;
     loop {
         let foreground_before = engine.foreground_polls.get();
         let happened = engine.turn(&shard);
+        if std::mem::take(&mut overslept) && happened > 0 {
+            engine.rescues.set(engine.rescues.get().wrapping_add(1));
+            tracing::error!(shard = %shard.id, "a wake-up was lost; the heartbeat found it");
+        }
         if engine.finishing.get() && engine.specials() == 0 {
             return;
-        }
-        if !finishing && engine.finishing.get() {
-            finishing = true;
         }
         let polls_before = engine.polls.get();
         yield_now().await;
@@ -56,14 +57,15 @@ pub(super) async fn drive(engine: Rc<Engine>, shard: Rc<Shard>) {
         if happened > 0 || admitted || engine.polls.get() != polls_before {
             continue;
         }
-        sleep(&engine, &shard).await;
+        overslept = sleep(&engine, &shard).await;
     }
 }
 
-/// Sleeps until something happens, if nothing has.
-async fn sleep(engine: &Engine, shard: &Shard) {
+/// Sleeps until something happens, if nothing has. Returns whether nothing but the heartbeat
+/// ended the sleep.
+async fn sleep(engine: &Engine, shard: &Shard) -> bool {
     if !engine.gate.is_empty() || !engine.is_quiet() {
-        return;
+        return false;
     }
     let now = engine.clock();
     let heartbeat = now.saturating_add(HEARTBEAT);
@@ -71,7 +73,7 @@ async fn sleep(engine: &Engine, shard: &Shard) {
         .next_timer()
         .map_or(heartbeat, |timer| timer.min(heartbeat));
     if until <= now {
-        return;
+        return false;
     }
     engine.arm(until);
     engine.signal_completions(true);
@@ -86,6 +88,7 @@ async fn sleep(engine: &Engine, shard: &Shard) {
             .pulse
             .tasks
             .store(count(shard.tasks.len()), Ordering::Relaxed);
+        engine.parks.set(engine.parks.get().wrapping_add(1));
         Park {
             engine,
             parked: false,
@@ -94,6 +97,10 @@ async fn sleep(engine: &Engine, shard: &Shard) {
     }
     engine.post.set_asleep(false);
     engine.signal_completions(false);
+    // Woken by the heartbeat, as far as one can tell: right after it. A thread that the system
+    // kept waiting wakes at any time.
+    let late = engine.clock().0.checked_sub(heartbeat.0);
+    until == heartbeat && late.is_some_and(|late| late < 50_000_000)
 }
 
 fn count(number: usize) -> u64 {

@@ -21,6 +21,7 @@ use io_uring::{IoUring, opcode, squeue, types};
 use super::area::Areas;
 use super::gate::Gate;
 use super::{direct, socket};
+use crate::counters::Counters;
 use crate::descriptor::RawDescriptor;
 use crate::listener::ListenOptions;
 use crate::op::{Backend, Completion, OpId, Operation};
@@ -68,8 +69,12 @@ pub(super) struct Engine {
     pub(super) driver: RefCell<Option<Waker>>,
     /// Polls of tasks so far.
     pub(super) polls: Cell<u64>,
-    /// Of these, foreground ones.
+    /// Of these, foreground ones, and background ones that were let in.
     pub(super) foreground_polls: Cell<u64>,
+    pub(super) background_polls: Cell<u64>,
+    pub(super) enters: Cell<u64>,
+    pub(super) parks: Cell<u64>,
+    pub(super) rescues: Cell<u64>,
     pub(super) last_turn: Cell<Moment>,
     /// Something came in that the driver has not looked at.
     pub(super) stirred: Cell<bool>,
@@ -119,6 +124,10 @@ impl Engine {
             driver: RefCell::new(None),
             polls: Cell::new(0),
             foreground_polls: Cell::new(0),
+            background_polls: Cell::new(0),
+            enters: Cell::new(0),
+            parks: Cell::new(0),
+            rescues: Cell::new(0),
             last_turn: Cell::new(Moment(0)),
             stirred: Cell::new(false),
             armed: Cell::new(None),
@@ -185,6 +194,7 @@ impl Engine {
             return;
         }
         let count = u32::try_from(waiting).unwrap_or(u32::MAX);
+        self.enters.set(self.enters.get().wrapping_add(1));
         // SAFETY: no signal set is passed; entries are sound as argued in `push`.
         let entered = unsafe {
             ring.submitter()
@@ -202,7 +212,7 @@ impl Engine {
         }
     }
 
-    /// Hands over every completion that is there; returns how many.
+    /// Hands over every completion that is there; returns how many were of operations.
     fn reap(&self, shard: &Shard) -> usize {
         let mut count = 0_usize;
         loop {
@@ -216,10 +226,10 @@ impl Engine {
             let Some((data, result, flags)) = next else {
                 break;
             };
-            count = count.saturating_add(1);
             if data >= SPECIAL {
                 self.special(data);
             } else {
+                count = count.saturating_add(1);
                 self.completed(shard, OpId::from_u64(data), result, flags);
             }
         }
@@ -400,6 +410,19 @@ impl Backend for UringBackend {
 
     fn random(&self, bytes: &mut [u8]) {
         direct::random(bytes);
+    }
+
+    fn counters(&self) -> Counters {
+        let engine = &*self.0;
+        Counters {
+            turns: engine.pulse.turns.load(Ordering::Relaxed),
+            enters: engine.enters.get(),
+            polls: engine.polls.get(),
+            background_polls: engine.background_polls.get(),
+            parks: engine.parks.get(),
+            rescues: engine.rescues.get(),
+            ..Counters::default()
+        }
     }
 
     fn quantum(&self) -> Duration {

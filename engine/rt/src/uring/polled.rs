@@ -45,6 +45,8 @@ impl Future for Polled {
                 if !engine.gate.admit(pass, cx.waker()) {
                     return Poll::Pending;
                 }
+                let background = engine.background_polls.get().wrapping_add(1);
+                engine.background_polls.set(background);
                 shard.begin_streak(now);
                 let polled = self.task.poll(cx);
                 engine.gate.charge(engine.clock().saturating_since(now));
