@@ -32,7 +32,7 @@ pub fn run(global: &Global, arguments: &StartArguments) -> Result<(), Failure> {
     let failed: Arc<Mutex<Option<NodeError>>> = Arc::default();
     let banner = Banner::new(&config, &directory, started, global.quiet);
     let mut options = NodeOptions::new(Arc::clone(&config), system.shard_count());
-    options.data_dir = directory.path().to_owned();
+    directory.path().clone_into(&mut options.data_dir);
     options.on_ready = Box::new(move |ready| banner.ready(&ready));
     let slot = Arc::clone(&failed);
     options.on_error = Box::new(move |error| {

@@ -17,7 +17,7 @@ pub fn read(global: &Global, arguments: &StartArguments) -> Result<BrokerConfig,
         })?;
         sources
             .file(&path.to_string_lossy(), &text)
-            .map_err(usage)?;
+            .map_err(|error| usage(&error))?;
     }
     let variables: Vec<(String, String)> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -25,18 +25,20 @@ pub fn read(global: &Global, arguments: &StartArguments) -> Result<BrokerConfig,
     let pairs = variables
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()));
-    sources.environment(pairs).map_err(usage)?;
+    sources.environment(pairs).map_err(|error| usage(&error))?;
     for assignment in &global.properties {
-        sources.assignment(assignment).map_err(usage)?;
+        sources
+            .assignment(assignment)
+            .map_err(|error| usage(&error))?;
     }
-    flags(&mut sources, arguments).map_err(usage)?;
+    flags(&mut sources, arguments).map_err(|error| usage(&error))?;
     let settings = sources.resolve();
     let unused: Vec<&str> = settings.unused().iter().map(|unused| unused.key).collect();
     if !unused.is_empty() {
         let text = format!("warning: of no effect here: {}", unused.join(", "));
         banner::say(global.quiet, &text);
     }
-    BrokerConfig::new(settings).map_err(usage)
+    BrokerConfig::new(settings).map_err(|error| usage(&error))
 }
 
 fn flags(sources: &mut Sources, arguments: &StartArguments) -> Result<(), ConfigError> {
@@ -55,8 +57,8 @@ fn flags(sources: &mut Sources, arguments: &StartArguments) -> Result<(), Config
     Ok(())
 }
 
-fn usage(error: ConfigError) -> Failure {
-    let failure = Failure::new(Kind::Usage, &error);
+fn usage(error: &ConfigError) -> Failure {
+    let failure = Failure::new(Kind::Usage, error);
     match error {
         ConfigError::NoAssignment { .. } => failure,
         _ => failure.hint("`odradek start --help` shows the flags; settings have Kafka's names"),
