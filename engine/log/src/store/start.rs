@@ -6,8 +6,9 @@ use crate::config::LogConfig;
 use crate::directory::{lane_file_name, manifest_file_name, segments_directory};
 use crate::epochs::LeaderEpochs;
 use crate::error::{OfflineReason, StorageError};
-use crate::format::{FormatError, LogImage, StateImage};
+use crate::format::{BLOCK_BYTES, FormatError, LogImage, StateImage};
 use crate::lane::{HalfFile, Lane, LaneIdentity};
+use crate::number::to_u64;
 use crate::partition_log::{LogParts, PartitionLog};
 use crate::producers::Producers;
 use crate::segment::Segments;
@@ -30,7 +31,10 @@ impl Store {
         let mut halves = Vec::with_capacity(2);
         for file in [even, odd] {
             let opened = root.open_file(&lane_file_name(file), direct).await?;
-            let ready = opened.size().await?;
+            // A file that was growing when the last run ended may end within a block.
+            let size = opened.size().await?;
+            let block = to_u64(BLOCK_BYTES);
+            let ready = size.checked_div(block).unwrap_or(0).saturating_mul(block);
             halves.push(HalfFile::new(file, opened, ready));
         }
         let mut slots: Vec<(_, File)> = Vec::with_capacity(2);
