@@ -85,6 +85,11 @@ impl PartitionReplica {
         self.machine.borrow().high_watermark()
     }
 
+    /// How many appends wait.
+    pub fn waiter_count(&self) -> usize {
+        self.machine.borrow().waiter_count()
+    }
+
     /// Whether it serves a requester that knows this leader epoch; `NONE` for one that does not
     /// say. Answers the epoch in force.
     pub fn check_leader(&self, epoch: LeaderEpoch) -> Result<LeaderEpoch, Refusal> {

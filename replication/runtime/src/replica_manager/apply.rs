@@ -7,9 +7,13 @@ use crate::request::{NewLog, ShardAnswer, ShardRequest};
 use engine_config::TopicConfig;
 use engine_log::{LogConfig, StorageError};
 use engine_model::{PartitionIndex, TopicId, TopicPartition};
+use engine_shard::join_all;
 use replication_metadata::{MetadataDelta, MetadataImage, PartitionImage, TopicImage};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
+
+/// Logs that are created or deleted at the same time.
+const LOGS_AT_ONCE: usize = 256;
 
 impl ReplicaManager {
     /// Does what the controller asks. Requests come one at a time.
@@ -31,22 +35,35 @@ impl ReplicaManager {
         }
     }
 
+    /// Many at a time, so that one flush makes many of them durable.
     async fn create_logs(&self, logs: Vec<NewLog>) -> Result<(), StorageError> {
-        for NewLog { partition, config } in logs {
-            self.store.create(partition, config).await?;
+        for logs in logs.chunks(LOGS_AT_ONCE) {
+            let create = |log: &NewLog| self.store.create(log.partition, log.config.clone());
+            let created = join_all(logs.iter().map(create).collect()).await;
+            created
+                .into_iter()
+                .try_for_each(|created| created.map(|_| ()))?;
             engine_rt::yield_if_due().await;
         }
         Ok(())
     }
 
+    /// All of them are tried; the answer is the first error.
     async fn delete_logs(&self, partitions: &[TopicPartition]) -> Result<(), StorageError> {
-        for partition in partitions {
-            match self.store.delete(*partition).await {
-                Ok(()) | Err(StorageError::NotFound(_)) => {}
-                Err(error) => return Err(error),
+        let mut result = Ok(());
+        for partitions in partitions.chunks(LOGS_AT_ONCE) {
+            let delete = |partition: &TopicPartition| self.store.delete(*partition);
+            let deleted = join_all(partitions.iter().map(delete).collect()).await;
+            for (partition, deleted) in partitions.iter().zip(deleted) {
+                match deleted {
+                    Ok(()) => tracing::debug!(shard = %self.shard, %partition, "log deleted"),
+                    Err(StorageError::NotFound(_)) => {}
+                    Err(error) => result = result.and(Err(error)),
+                }
             }
+            engine_rt::yield_if_due().await;
         }
-        Ok(())
+        result
     }
 
     async fn apply(self: &Rc<Self>, image: Arc<MetadataImage>, delta: Option<&MetadataDelta>) {
@@ -83,16 +100,9 @@ impl ReplicaManager {
                 replica.deleted();
             }
         }
-        for partition in gone {
-            // What cannot be deleted now is deleted at the next start: metadata does not name it.
-            match self.store.delete(partition).await {
-                Ok(()) => tracing::info!(shard = %self.shard, %partition, "log deleted"),
-                Err(StorageError::NotFound(_)) => {}
-                Err(error) => {
-                    tracing::warn!(shard = %self.shard, %partition, %error, "log not deleted yet");
-                }
-            }
-            engine_rt::yield_if_due().await;
+        // What cannot be deleted now is deleted at the next start: metadata does not name it.
+        if let Err(error) = self.delete_logs(&gone).await {
+            tracing::warn!(shard = %self.shard, %error, "logs of deleted topics stay for now");
         }
     }
 
