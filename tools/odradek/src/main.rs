@@ -1,3 +1,52 @@
 //! The odradek binary: server and command line.
+//!
+//! Keeps: data on stdout, everything else on stderr; one exit code for each kind of failure
+//! ([`failure`]). Each verb is one file below its noun.
+//! Does not: know how a node works (`tools_node`) or how Kafka is spoken (`net_client`).
 
-fn main() {}
+mod base64;
+mod cli;
+mod driver;
+mod failure;
+mod output;
+mod properties;
+mod quantity;
+mod record;
+mod start;
+mod time;
+mod topic;
+
+use clap::Parser;
+use cli::{Cli, Noun, StartArguments};
+use failure::{Failure, Kind};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.print();
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<(), Failure> {
+    if cli.noun.is_some() && cli.start != StartArguments::default() {
+        let what = "flags of `start` stand in front of another command";
+        return Err(Failure::new(Kind::Usage, what).hint("write them behind `odradek start`"));
+    }
+    match &cli.noun {
+        None => start::run(&cli.global, &cli.start),
+        Some(Noun::Start(arguments)) => start::run(&cli.global, arguments),
+        Some(Noun::Topic(verb)) => {
+            start::exit_130_on_ctrl_c()?;
+            topic::run(&cli.global, verb)
+        }
+        Some(Noun::Record(verb)) => {
+            start::exit_130_on_ctrl_c()?;
+            record::run(&cli.global, verb)
+        }
+    }
+}

@@ -141,6 +141,12 @@ impl PartitionLog {
         }
     }
 
+    /// Whether the newest segment has bytes that no index block or no sync covers.
+    pub(super) fn is_segment_dirty(&self) -> bool {
+        let state = self.inner.state.borrow();
+        state.writer.as_ref().is_some_and(SegmentWriter::is_dirty)
+    }
+
     /// Gives up a file after a failed write or flush.
     fn abandon(&self, core: &StoreCore, file: FileId) {
         let mut state = self.inner.state.borrow_mut();

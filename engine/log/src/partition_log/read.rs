@@ -15,7 +15,8 @@ const RETRIES_MAX: usize = 3;
 /// Where the next batches lie.
 enum Source {
     Memory(ReadAnswer),
-    Segments(Rc<Vec<SegmentImage>>, u32),
+    /// These segments, of that generation, hold everything below the offset.
+    Segments(Rc<Vec<SegmentImage>>, u32, Offset),
 }
 
 impl PartitionLog {
@@ -65,9 +66,9 @@ impl PartitionLog {
         options: ReadOptions,
     ) -> Result<ReadAnswer, StorageError> {
         for _ in 0..RETRIES_MAX {
-            let (segments, generation) = match self.source(&options) {
+            let (segments, generation, covered) = match self.source(&options) {
                 Source::Memory(answer) => return Ok(answer),
-                Source::Segments(segments, generation) => (segments, generation),
+                Source::Segments(segments, generation, end) => (segments, generation, end),
             };
             let span = SegmentSpan {
                 offset: options.offset,
@@ -85,7 +86,7 @@ impl PartitionLog {
             }
             let mut read = read?;
             if !read.is_full {
-                self.read_memory(&options, &mut read.chunks, &mut read.next_offset);
+                self.read_memory(&options, covered, &mut read.chunks, &mut read.next_offset);
             }
             self.inner.read_to.set(read.next_offset);
             return Ok(ReadAnswer {
@@ -109,12 +110,13 @@ impl PartitionLog {
                 .first_offset()
                 .is_some_and(|f| f <= options.offset);
             if !in_memory && options.offset < state.named_end {
-                return Source::Segments(Rc::clone(&state.segments), state.generation);
+                let segments = Rc::clone(&state.segments);
+                return Source::Segments(segments, state.generation, state.named_end);
             }
         }
         let mut chunks = Chunks::default();
         let mut next_offset = options.offset;
-        self.read_memory(options, &mut chunks, &mut next_offset);
+        self.read_memory(options, options.offset, &mut chunks, &mut next_offset);
         Source::Memory(ReadAnswer {
             bytes: chunks.bytes(),
             chunks: chunks.finish(),
@@ -122,12 +124,20 @@ impl PartitionLog {
         })
     }
 
-    /// Adds the batches in memory from `next_offset` on.
-    fn read_memory(&self, options: &ReadOptions, chunks: &mut Chunks, next_offset: &mut Offset) {
+    /// Adds the batches in memory from `next_offset` on; those below `covered` were looked for.
+    fn read_memory(
+        &self,
+        options: &ReadOptions,
+        covered: Offset,
+        chunks: &mut Chunks,
+        next_offset: &mut Offset,
+    ) {
         let state = self.inner.state.borrow();
-        // A batch that memory begins with may follow others that were evicted meanwhile.
+        // A batch that memory begins with may follow others that were evicted meanwhile; or only a
+        // gap, which is legal.
+        let known = covered.max(*next_offset);
         let first = state.tail.first_offset();
-        if first.is_some_and(|first| first > *next_offset) && *next_offset < state.named_end {
+        if first.is_some_and(|first| first > known) && known < state.named_end {
             return;
         }
         for batch in state.tail.from(*next_offset) {

@@ -11,6 +11,7 @@ use crate::producers::{Producers, Truncation};
 use crate::store_core::StoreCore;
 use engine_codec::batches;
 use engine_model::Offset;
+use engine_rt::sync::Permit;
 use std::rc::Rc;
 
 /// Bytes read at a time while producer state is rebuilt.
@@ -33,7 +34,7 @@ impl PartitionLog {
         // Which batch holds the offset may only be known to an index: asked before the cut. The
         // caller appends nothing meanwhile, and segments only ever grow.
         let cut = self.batch_base(&core, offset).await?;
-        let _files = core.exclusive().await?;
+        let _files = self.exclusive_with_whole_segment(&core).await?;
         self.check_online()?;
         if cut >= self.log_end_offset() {
             return Ok(());
@@ -122,6 +123,22 @@ impl PartitionLog {
             .batch_base(self.id(), &segments, offset)
             .await?;
         Ok(base.unwrap_or(offset))
+    }
+
+    /// The permit to cut, with the index of the segment complete and all of it synced: its writer
+    /// is about to be dropped, and nobody else would see to that.
+    async fn exclusive_with_whole_segment(&self, core: &StoreCore) -> Result<Permit, StorageError> {
+        loop {
+            {
+                let _files = core.files().await;
+                // A file of which that fails is abandoned: then there is no writer to finish.
+                let _ = self.sync_segment(core).await;
+            }
+            let files = core.exclusive().await?;
+            if !self.is_segment_dirty() {
+                return Ok(files);
+            }
+        }
     }
 
     /// Cuts everything in memory; where producer state has to be read from, if it has to.

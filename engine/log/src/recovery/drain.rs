@@ -82,11 +82,26 @@ impl Recovery<'_> {
         Ok(())
     }
 
+    /// Completes the index of every segment that a replayed truncation cut, and syncs it.
+    async fn complete_cut_segments(&mut self, id: LogId) -> Result<(), StorageError> {
+        let log = self.logs.get_mut(&id);
+        let writers = log.map_or_else(Vec::new, |log| std::mem::take(&mut log.cut_writers));
+        for mut writer in writers {
+            writer.finish_index().await?;
+            writer.sync().await?;
+            if let Some(log) = self.logs.get_mut(&id) {
+                log.complete_segment(&writer.image());
+            }
+        }
+        Ok(())
+    }
+
     /// Drains every log and makes all of it durable.
     pub(super) async fn drain_all(&mut self) -> Result<(), OpenError> {
         let ids: Vec<LogId> = self.logs.keys().copied().collect();
         for id in &ids {
             self.drain(*id).await?;
+            self.complete_cut_segments(*id).await?;
             let writer = self.logs.get_mut(id).and_then(|log| log.writer.take());
             if let Some(writer) = writer {
                 self.finish(*id, writer).await?;

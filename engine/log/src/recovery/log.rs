@@ -47,6 +47,8 @@ pub(super) struct RecoveringLog {
     pub(super) tail: VecDeque<TailBatch>,
     pub(super) tail_bytes: u64,
     pub(super) writer: Option<SegmentWriter>,
+    /// Writers of segments that were cut, to be completed with the others.
+    pub(super) cut_writers: Vec<SegmentWriter>,
 }
 
 impl RecoveringLog {
@@ -76,6 +78,7 @@ impl RecoveringLog {
             tail: VecDeque::new(),
             tail_bytes: 0,
             writer: None,
+            cut_writers: Vec::new(),
         })
     }
 
@@ -95,6 +98,7 @@ impl RecoveringLog {
             tail: VecDeque::new(),
             tail_bytes: 0,
             writer: None,
+            cut_writers: Vec::new(),
         }
     }
 
@@ -176,7 +180,7 @@ impl RecoveringLog {
             self.tail_bytes = self.tail_bytes.saturating_sub(batch.len());
         }
         cut_segments(&mut self.segments, cut);
-        self.writer = None;
+        self.cut_writers.extend(self.writer.take());
         if self.producers.truncate(cut) == Truncation::NeedsRebuild || self.producers_from.is_some()
         {
             // Read again once everything is replayed: later entries may cut deeper.
@@ -199,6 +203,7 @@ impl RecoveringLog {
         self.tail_bytes = 0;
         self.segments.clear();
         self.writer = None;
+        self.cut_writers.clear();
     }
 
     /// Applies a LogStart.
@@ -215,7 +220,9 @@ impl RecoveringLog {
             Some((end, producers)) if end == from => producers,
             _ => Producers::new(),
         };
-        Some(from.max(self.log_start))
+        // Not from the start of the log, which may have moved since: the segments still hold what
+        // was there at the cut, and producers outlive their records.
+        Some(from)
     }
 
     /// Takes the image of the file that is being written into the list.
@@ -223,6 +230,14 @@ impl RecoveringLog {
         match self.segments.last_mut() {
             Some(last) if last.file == image.file => *last = image,
             _ => self.segments.push(image),
+        }
+    }
+
+    /// Takes over what completing a cut segment added to it; its end stays where it was cut.
+    pub(super) fn complete_segment(&mut self, image: &SegmentImage) {
+        for segment in self.segments.iter_mut().filter(|s| s.file == image.file) {
+            segment.bytes = image.bytes;
+            segment.last_index = image.last_index;
         }
     }
 

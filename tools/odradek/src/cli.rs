@@ -1,0 +1,108 @@
+//! The command line: nouns, verbs, flags, help.
+//!
+//! Keeps: every command has one line of help and two examples, which a test runs.
+
+mod record;
+mod start;
+mod topic;
+
+pub use record::{AcksName, CompressionName, ConsumeArguments, ProduceArguments, RecordVerb};
+pub use start::StartArguments;
+pub use topic::{CreateArguments, DeleteArguments, DescribeArguments, ListArguments, TopicVerb};
+
+use crate::quantity::parse_duration;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::time::Duration;
+
+/// A Kafka-protocol broker and its command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "odradek",
+    version,
+    propagate_version = true,
+    after_help = "Without a command the broker is started: `odradek` is `odradek start`.\n\n\
+                  Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 3 cannot connect,\n\
+                  4 not allowed, 5 not found, 6 exists already, 7 timed out, 130 Ctrl-C"
+)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(flatten)]
+    pub start: StartArguments,
+    #[command(subcommand)]
+    pub noun: Option<Noun>,
+}
+
+/// What a command is about.
+#[derive(Debug, Subcommand)]
+pub enum Noun {
+    /// Start the broker
+    #[command(after_help = start::EXAMPLES)]
+    Start(StartArguments),
+    /// List, describe, create and delete topics
+    #[command(subcommand)]
+    Topic(TopicVerb),
+    /// Produce and consume records
+    #[command(subcommand)]
+    Record(RecordVerb),
+}
+
+/// Flags that every command takes.
+#[derive(Args, Clone, Debug)]
+pub struct Global {
+    /// Brokers to ask first, with commas between [default: $`ODRADEK_BOOTSTRAP_SERVER`, else
+    /// 127.0.0.1:9092]
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "HOST:PORT",
+        help_heading = "Global options"
+    )]
+    pub bootstrap_server: Option<String>,
+    /// Set a property; for `start` a broker setting, else one of a client
+    #[arg(
+        short = 'X',
+        long = "property",
+        global = true,
+        value_name = "KEY=VALUE",
+        help_heading = "Global options"
+    )]
+    pub properties: Vec<String>,
+    /// How to print what was asked for
+    #[arg(short, long, global = true, value_enum, default_value_t = Format::Table, help_heading = "Global options")]
+    pub output: Format,
+    /// Short for `--output json`
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub json: bool,
+    /// Say nothing but errors on stderr
+    #[arg(short, long, global = true, help_heading = "Global options")]
+    pub quiet: bool,
+    /// Say more on stderr; twice for every detail
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Global options")]
+    pub verbose: u8,
+    /// How long to wait for brokers, as 500ms, 10s or 2m
+    #[arg(long, global = true, value_parser = parse_duration, default_value = "30s", help_heading = "Global options")]
+    pub timeout: Duration,
+    /// Do not ask before deleting
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub yes: bool,
+}
+
+impl Global {
+    /// How to print: `--json` wins.
+    pub fn format(&self) -> Format {
+        if self.json { Format::Json } else { self.output }
+    }
+}
+
+/// How to print what was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Columns for people
+    Table,
+    /// {"items": [...]}
+    Json,
+    /// One name a line
+    Name,
+}

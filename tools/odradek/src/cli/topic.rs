@@ -1,0 +1,80 @@
+//! `topic`: verbs, flags and help.
+
+use clap::{Args, Subcommand};
+
+/// What to do with topics.
+#[derive(Debug, Subcommand)]
+pub enum TopicVerb {
+    /// List topics
+    #[command(
+        visible_alias = "ls",
+        after_help = "Examples:\n  odradek topic list\n  odradek topic ls -o name --internal"
+    )]
+    List(ListArguments),
+    /// Show the partitions of topics: leader, replicas, offsets
+    #[command(
+        after_help = "Examples:\n  odradek topic describe greetings\n  odradek topic describe greetings orders --json"
+    )]
+    Describe(DescribeArguments),
+    /// Create topics
+    #[command(
+        after_help = "Examples:\n  odradek topic create greetings --partitions 4\n  odradek topic create orders -p 2 -c max.message.bytes=2097152 --if-not-exists"
+    )]
+    Create(CreateArguments),
+    /// Delete topics and all their records
+    #[command(
+        visible_alias = "rm",
+        after_help = "Examples:\n  odradek topic delete greetings --yes\n  odradek topic rm orders payments --if-exists --yes"
+    )]
+    Delete(DeleteArguments),
+}
+
+/// `topic list`.
+#[derive(Args, Debug)]
+pub struct ListArguments {
+    /// Show Kafka's internal topics too
+    #[arg(long)]
+    pub internal: bool,
+}
+
+/// `topic describe`.
+#[derive(Args, Debug)]
+pub struct DescribeArguments {
+    /// The topics
+    #[arg(required = true, value_name = "TOPIC")]
+    pub names: Vec<String>,
+}
+
+/// `topic create`.
+#[derive(Args, Debug)]
+pub struct CreateArguments {
+    /// The topics
+    #[arg(required = true, value_name = "TOPIC")]
+    pub names: Vec<String>,
+    /// Number of partitions [default: the broker's]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
+    pub partitions: Option<i32>,
+    /// Number of replicas [default: the broker's]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(i16).range(1..))]
+    pub replication_factor: Option<i16>,
+    /// A setting of the topic
+    #[arg(short, long = "config", value_name = "KEY=VALUE")]
+    pub configs: Vec<String>,
+    /// A topic that is there already is no failure
+    #[arg(long)]
+    pub if_not_exists: bool,
+    /// Only check whether it could be done
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// `topic delete`.
+#[derive(Args, Debug)]
+pub struct DeleteArguments {
+    /// The topics
+    #[arg(required = true, value_name = "TOPIC")]
+    pub names: Vec<String>,
+    /// A topic that is not there is no failure
+    #[arg(long)]
+    pub if_exists: bool,
+}

@@ -1,0 +1,21 @@
+//! `odradek record`: one file a verb.
+
+mod consume;
+mod format;
+mod lines;
+mod produce;
+
+use crate::cli::{Global, RecordVerb};
+use crate::driver::Driver;
+use crate::failure::Failure;
+use crate::properties::ClientProperties;
+
+/// Runs a verb.
+pub fn run(global: &Global, verb: &RecordVerb) -> Result<(), Failure> {
+    let properties = ClientProperties::parse(&global.properties)?;
+    let mut driver = Driver::new(global, &properties);
+    match verb {
+        RecordVerb::Produce(arguments) => produce::run(&mut driver, global, &properties, arguments),
+        RecordVerb::Consume(arguments) => consume::run(&mut driver, global, &properties, arguments),
+    }
+}

@@ -1,0 +1,85 @@
+//! `odradek topic create`.
+
+use super::{first_failure, learn_cluster};
+use crate::cli::{CreateArguments, Global};
+use crate::driver::Driver;
+use crate::failure::{Failure, Kind};
+use crate::output::{self, Row};
+use engine_model::ErrorCode;
+use net_client::{NewTopic, TopicResult};
+use net_protocol::Text;
+use serde::Serialize;
+
+#[derive(Serialize)]
+struct CreatedRow {
+    name: String,
+    id: String,
+    status: &'static str,
+}
+
+impl Row for CreatedRow {
+    const COLUMNS: &'static [&'static str] = &["NAME", "ID", "STATUS"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![self.name.clone(), self.id.clone(), self.status.to_owned()]
+    }
+
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+}
+
+/// Runs it.
+pub fn run(
+    driver: &mut Driver,
+    global: &Global,
+    arguments: &CreateArguments,
+) -> Result<(), Failure> {
+    let configs = configs(&arguments.configs)?;
+    let topics = arguments
+        .names
+        .iter()
+        .map(|name| NewTopic {
+            name: Text::from(name.as_str()),
+            partitions: arguments.partitions,
+            replication_factor: arguments.replication_factor,
+            configs: configs.clone(),
+        })
+        .collect();
+    learn_cluster(driver)?;
+    let request = net_client::create_topics(topics, driver.timeout(), arguments.dry_run);
+    let response = driver.call(driver.controller(), request)?;
+    let results = TopicResult::of_creation(response);
+    let is_fine = |result: &TopicResult| {
+        arguments.if_not_exists && result.error == ErrorCode::TOPIC_ALREADY_EXISTS
+    };
+    let rows: Vec<CreatedRow> = results
+        .iter()
+        .filter(|result| !result.error.is_error() || is_fine(result))
+        .map(|result| CreatedRow {
+            name: result.name.to_string(),
+            id: result.id.to_string(),
+            status: match result.error.is_error() {
+                true => "exists",
+                false if arguments.dry_run => "valid",
+                false => "created",
+            },
+        })
+        .collect();
+    if !rows.is_empty() {
+        output::print(global.format(), &rows)?;
+    }
+    first_failure("create", &results, is_fine)
+}
+
+fn configs(assignments: &[String]) -> Result<Vec<(Text, Text)>, Failure> {
+    let config = |assignment: &String| {
+        let parts = assignment.split_once('=');
+        let (key, value) = parts.ok_or_else(|| {
+            let what = format!("-c: {assignment:?} is no assignment");
+            Failure::new(Kind::Usage, what).hint("write -c KEY=VALUE")
+        })?;
+        Ok((Text::from(key.trim()), Text::from(value)))
+    };
+    assignments.iter().map(config).collect()
+}
