@@ -1,9 +1,10 @@
 //! Buffers for direct I/O that grow: what frames, extents and manifests are encoded into.
 //!
 //! Keeps: memory is aligned to blocks at every size; growing doubles, so a byte is moved less than
-//! once on average.
+//! once on average; what is frozen holds at most twice the memory of its bytes, because tails keep
+//! frames for long.
 
-use crate::format::FrameBuffer;
+use crate::format::{BLOCK_BYTES, FrameBuffer};
 use bytes::Bytes;
 use engine_rt::AlignedBuf;
 
@@ -48,7 +49,13 @@ impl FrameBuffer for GrowBuf {
     }
 
     fn freeze(self) -> Bytes {
-        self.buffer.freeze()
+        let bytes = self.buffer.len();
+        if self.buffer.capacity() / 2 <= bytes.next_multiple_of(BLOCK_BYTES) {
+            return self.buffer.freeze();
+        }
+        let mut smaller = AlignedBuf::with_capacity(bytes);
+        smaller.extend_from_slice(self.buffer.as_slice());
+        smaller.freeze()
     }
 }
 

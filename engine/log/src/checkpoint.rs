@@ -162,6 +162,7 @@ impl StoreCore {
                 self.capture.take();
                 self.checkpoints
                     .set(self.checkpoints.get().saturating_add(1));
+                self.succeeded();
                 self.lane().free_half();
                 let bytes_max = self.options().tail_cache_bytes;
                 self.lane().evict(capture.sequence, bytes_max);
@@ -195,7 +196,12 @@ impl StoreCore {
         #[cfg(not(odradek_planted))]
         let skips_sync = false;
         if !skips_sync {
-            self.segments().directory().sync().await?;
+            // What a failed sync of a directory covered is not known to be there later.
+            if let Err(error) = self.segments().directory().sync().await {
+                let error = error.into();
+                self.raise_fence(&error);
+                return Err(error);
+            }
         }
         #[cfg(odradek_planted)]
         if planted::is(Bug::HalfReusedBeforeManifestSync) {

@@ -367,6 +367,13 @@ impl Lane {
     /// Takes the ends of `log` that wait for their frames down to `cut`.
     pub(crate) fn clip(&self, log: &PartitionLog, cut: Offset) {
         let mut state = self.state.borrow_mut();
+        debug_assert!(
+            state
+                .open
+                .as_ref()
+                .is_none_or(|open| open.ends.iter().all(|end| !end.log.is(log))),
+            "the open frame was closed before a cut"
+        );
         for frame in &mut state.pending {
             for end in frame.ends.iter_mut().filter(|end| end.log.is(log)) {
                 end.end = end.end.min(cut);
@@ -416,9 +423,10 @@ impl Lane {
 
     fn initial_capacity(&self, state: &State, payload_bytes: usize) -> usize {
         let largest = to_usize(u64::from(self.options.frame_bytes_target));
-        let usual = state
-            .frame_capacity
-            .clamp(crate::format::BLOCK_BYTES.saturating_mul(4), largest);
+        let usual = state.frame_capacity.clamp(
+            crate::format::BLOCK_BYTES,
+            largest.max(crate::format::BLOCK_BYTES),
+        );
         usual.max(padded(payload_bytes.saturating_add(256)))
     }
 }

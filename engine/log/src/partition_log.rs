@@ -155,6 +155,9 @@ struct Inner {
     log_end: Cell<Offset>,
     written_end: Cell<Offset>,
     durable_end: Cell<Offset>,
+    /// Transactional batches and markers that are not durable yet, as first offset and end: they
+    /// are stable only when flushed, whatever the class.
+    must_flush: RefCell<VecDeque<(Offset, Offset)>>,
     /// Never falls but by truncation, even if the class becomes stricter.
     stable_end: Cell<Offset>,
     offline: Cell<Option<OfflineReason>>,
@@ -235,6 +238,7 @@ impl PartitionLog {
                 written_end: Cell::new(parts.log_end),
                 durable_end: Cell::new(parts.log_end),
                 stable_end: Cell::new(parts.log_end),
+                must_flush: RefCell::new(VecDeque::new()),
                 offline: Cell::new(parts.offline),
                 tail_flush_bytes: core.options().tail_flush_bytes,
                 readers: Cell::new(0),
@@ -450,9 +454,20 @@ impl PartitionLog {
 
     /// Lets the stable end follow what the class asks for.
     fn settle(&self) {
+        let durable = self.inner.durable_end.get();
         let end = match self.inner.config.borrow().durability {
-            Durability::Written => self.inner.written_end.get(),
-            Durability::Fsync => self.inner.durable_end.get(),
+            Durability::Written => {
+                let mut must_flush = self.inner.must_flush.borrow_mut();
+                while must_flush
+                    .pop_front_if(|(_, end)| *end <= durable)
+                    .is_some()
+                {}
+                let written = self.inner.written_end.get();
+                must_flush
+                    .front()
+                    .map_or(written, |(first, _)| written.min(*first))
+            }
+            Durability::Fsync => durable,
         };
         #[cfg(odradek_planted)]
         let end = if crate::planted::is(crate::planted::Bug::AckBeforeFlush) {
@@ -462,6 +477,13 @@ impl PartitionLog {
         };
         if end > self.inner.stable_end.get() {
             self.inner.stable_end.set(end);
+        }
+    }
+
+    /// Notes a batch that is stable only when flushed, whatever the class.
+    fn must_flush(&self, first: Offset, end: Offset) {
+        if self.inner.config.borrow().durability == Durability::Written {
+            self.inner.must_flush.borrow_mut().push_back((first, end));
         }
     }
 

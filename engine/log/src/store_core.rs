@@ -63,6 +63,8 @@ pub(crate) struct StoreCore {
     pub(crate) disk_full: Cell<Option<u64>>,
     pub(crate) free_files_at: Cell<Option<Moment>>,
     pub(crate) is_stopping: Cell<bool>,
+    /// Failures of background work since the last success, and the last of them.
+    failures: RefCell<(u32, Option<StorageError>)>,
     pub(crate) checkpoints: Cell<u64>,
     pub(crate) segment_bytes_written: Cell<u64>,
 }
@@ -100,6 +102,7 @@ impl StoreCore {
             disk_full: Cell::new(None),
             free_files_at: Cell::new(None),
             is_stopping: Cell::new(false),
+            failures: RefCell::new((0, None)),
             checkpoints: Cell::new(0),
             segment_bytes_written: Cell::new(0),
         }
@@ -305,6 +308,25 @@ impl StoreCore {
         if !self.garbage.borrow().is_empty() {
             self.free_files_later();
         }
+    }
+
+    /// Notes that background work failed and will be tried again.
+    pub(crate) fn failed(&self, error: StorageError) {
+        let mut failures = self.failures.borrow_mut();
+        *failures = (failures.0.saturating_add(1), Some(error));
+        drop(failures);
+        self.lane.wake_all();
+    }
+
+    /// Notes that background work went well.
+    pub(crate) fn succeeded(&self) {
+        *self.failures.borrow_mut() = (0, None);
+    }
+
+    /// The last failure, once there were `count` in a row.
+    pub(crate) fn failure(&self, count: u32) -> Option<StorageError> {
+        let failures = self.failures.borrow();
+        failures.1.clone().filter(|_| failures.0 >= count)
     }
 
     /// Bytes held by tails.

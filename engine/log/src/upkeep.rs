@@ -68,6 +68,9 @@ pub(crate) async fn run(core: Rc<StoreCore>, root: Dir) {
                 if !is_out_of_space(&error) {
                     tracing::warn!(%error, "background work failed and will be tried again");
                 }
+                core.failed(error);
+                // What was abandoned may be what the disk lacks.
+                core.unlink_garbage().await;
                 look_at_space(&core, &root).await;
                 engine_rt::sleep(RETRY).await;
             }

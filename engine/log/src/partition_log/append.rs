@@ -220,15 +220,22 @@ impl PartitionLog {
         let mut state = self.inner.state.borrow_mut();
         state.note(header, first, max_timestamp, options.now);
         drop(state);
-        self.inner.log_end.set(last.saturating_next());
+        let end = last.saturating_next();
+        if is_transactional(header) {
+            self.must_flush(first, end);
+        }
+        self.inner.log_end.set(end);
     }
 }
 
 /// Whether a batch must not wait for the slow flush of the class `written`.
 pub(super) fn wants_flush(config: &LogConfig, header: &BatchHeader) -> bool {
-    config.durability == Durability::Fsync
-        || header.attributes.is_transactional()
-        || header.attributes.is_control()
+    config.durability == Durability::Fsync || is_transactional(header)
+}
+
+/// Whether a batch is part of a transaction or ends one.
+pub(super) fn is_transactional(header: &BatchHeader) -> bool {
+    header.attributes.is_transactional() || header.attributes.is_control()
 }
 
 fn check_sequence(

@@ -2,7 +2,7 @@
 //!
 //! Keeps: offsets, epochs and bytes as given. Gaps are legal, as compaction leaves them.
 
-use super::append::wants_flush;
+use super::append::{is_transactional, wants_flush};
 use super::validate::check_size;
 use super::{Appended, PartitionLog};
 use crate::error::{AppendError, FenceCause};
@@ -112,7 +112,11 @@ impl PartitionLog {
         }
         state.note(header, first, header.max_timestamp, now);
         drop(state);
-        self.inner.log_end.set(last.saturating_next());
+        let end = last.saturating_next();
+        if is_transactional(header) {
+            self.must_flush(first, end);
+        }
+        self.inner.log_end.set(end);
     }
 }
 

@@ -159,7 +159,8 @@ impl PartitionLog {
                 sealed: true,
                 ..named
             }),
-            None => core.add_garbage(self, file),
+            // No manifest ever named it.
+            None => core.add_garbage_after(self, file, 0),
         }
         state.writer = None;
         let end = state.segments.last().map_or(named_end, |s| s.end_offset);

@@ -84,6 +84,7 @@ impl PartitionLog {
             state.generation
         };
         core.lane().clip(self, Offset::ZERO);
+        self.inner.must_flush.borrow_mut().clear();
         self.inner.log_start.set(offset);
         self.set_all_ends(offset);
         core.lane().put_entry(&Entry::Truncate {
@@ -144,6 +145,10 @@ impl PartitionLog {
     /// Cuts everything in memory; where producer state has to be read from, if it has to.
     fn cut_at(&self, core: &StoreCore, cut: Offset) -> Option<Offset> {
         core.lane().clip(self, cut);
+        self.inner
+            .must_flush
+            .borrow_mut()
+            .retain(|(first, _)| *first < cut);
         self.inner.log_end.set(cut);
         for cell in [
             &self.inner.written_end,

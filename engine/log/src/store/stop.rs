@@ -5,6 +5,9 @@ use crate::directory::StableEnds;
 use crate::error::{OfflineReason, StorageError};
 use std::rc::Rc;
 
+/// How often in a row the last checkpoint may fail before a stop goes on without it.
+const FAILURES_MAX: u32 = 10;
+
 impl Store {
     /// Stops: takes no more changes, writes a checkpoint, ends all background work.
     ///
@@ -36,6 +39,9 @@ impl Store {
         lane.wait_durable(lane.last_sequence()).await?;
         let before = loop {
             self.check_fence()?;
+            if let Some(error) = self.core.failure(FAILURES_MAX) {
+                return Err(error);
+            }
             if self.core.capture.borrow().is_none() && lane.can_switch() {
                 let before = self.core.checkpoints.get();
                 if lane.force_switch() {
@@ -47,11 +53,8 @@ impl Store {
         };
         while self.core.checkpoints.get() == before {
             self.check_fence()?;
-            if let Some(free_bytes) = self.core.disk_full.get() {
-                return Err(StorageError::DiskFull {
-                    free_bytes,
-                    reserve_bytes: self.core.options().disk_reserve_bytes,
-                });
+            if let Some(error) = self.core.failure(FAILURES_MAX) {
+                return Err(error);
             }
             lane.progress().await;
         }
