@@ -299,7 +299,7 @@ fn rot_in_a_durable_frame_sets_its_logs_apart_and_cuts_nothing() {
     let (lane, at) = disk
         .files()
         .into_iter()
-        .filter(|(name, _)| name.ends_with(".lane"))
+        .filter(|(name, _)| name.contains(".lane"))
         .find_map(|(name, _)| {
             let bytes = disk.read(&name).unwrap();
             let at = bytes.windows(3).position(|window| window == b"a3-")?;
