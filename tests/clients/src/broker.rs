@@ -183,10 +183,8 @@ fn launch(
             Err(e) => {
                 let _ = child.kill();
                 let status = child.wait();
-                panic!(
-                    "the broker is not ready ({e}, {status:?}):\n{}",
-                    said.lock().expect("what the broker said")
-                );
+                let said = said.lock().expect("what the broker said").clone();
+                panic!("the broker is not ready ({e}, {status:?}):\n{said}");
             }
         }
     }

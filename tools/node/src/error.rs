@@ -33,7 +33,7 @@ pub enum NodeError {
     #[error("the storage failed: {0}")]
     Storage(StorageError),
     /// Nobody can listen there.
-    #[error("cannot listen on {address}: {error}")]
+    #[error("{error}")]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -107,5 +107,5 @@ impl NodeError {
 }
 
 const EACCES: i32 = 13;
-const EADDRINUSE: i32 = 98;
+pub(crate) const EADDRINUSE: i32 = 98;
 const EADDRNOTAVAIL: i32 = 99;

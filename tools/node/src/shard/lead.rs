@@ -1,16 +1,22 @@
 //! The main of shard 0: brings the node up, waits for the request to stop, takes it down.
 
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use core::time::Duration;
 use engine_config::Endpoint;
 use engine_log::{Directory, Opened, StorageOptions};
 use engine_model::ShardId;
 use replication_runtime::controller_shard;
 
-use crate::error::NodeError;
+use crate::error::{EADDRINUSE, NodeError};
 use crate::options::{NodeOptions, Ready};
 use crate::orders::{Follower, Order, Report};
 
 use super::{Running, ShardParts};
+
+/// How long a port may still be held by a broker that was killed: the kernel takes its ring, and
+/// with it the accepts under way, apart after the process is gone.
+const PORT_WAIT_MAX: Duration = Duration::from_secs(2);
+const PORT_WAIT_STEP: Duration = Duration::from_millis(10);
 
 pub(crate) async fn lead(parts: ShardParts, options: NodeOptions, mut followers: Vec<Follower>) {
     let NodeOptions {
@@ -73,7 +79,7 @@ pub(crate) async fn lead(parts: ShardParts, options: NodeOptions, mut followers:
     }
     let mut addresses = Vec::new();
     if result.is_ok() {
-        match probe(&config.listeners) {
+        match probe(&config.listeners).await {
             Ok(found) => {
                 addresses = found;
                 result = listen(&running, &mut followers, &addresses).await;
@@ -112,21 +118,29 @@ async fn open(
     storage: &StorageOptions,
 ) -> Result<Opened, NodeError> {
     // Before recovery: who mistook the port shall not wait for it, nor have the directory touched.
-    probe(listeners)?;
+    probe(listeners).await?;
     engine_log::open(data_dir, storage)
         .await
         .map_err(NodeError::Open)
 }
 
 /// The addresses to listen on, ports of 0 replaced by free ones. Nobody else listens there.
-fn probe(listeners: &[Endpoint]) -> Result<Vec<SocketAddr>, NodeError> {
-    listeners
-        .iter()
-        .map(|listener| {
-            let address = SocketAddr::new(ip(&listener.host)?, listener.port);
-            engine_rt::probe_port(address).map_err(|error| NodeError::Listen { address, error })
-        })
-        .collect()
+async fn probe(listeners: &[Endpoint]) -> Result<Vec<SocketAddr>, NodeError> {
+    let mut addresses = Vec::new();
+    for listener in listeners {
+        let address = SocketAddr::new(ip(&listener.host)?, listener.port);
+        let deadline = engine_rt::now().saturating_add(PORT_WAIT_MAX);
+        let probed = loop {
+            match engine_rt::probe_port(address) {
+                Err(error) if error.errno == EADDRINUSE && engine_rt::now() < deadline => {
+                    engine_rt::sleep(PORT_WAIT_STEP).await;
+                }
+                probed => break probed,
+            }
+        };
+        addresses.push(probed.map_err(|error| NodeError::Listen { address, error })?);
+    }
+    Ok(addresses)
 }
 
 fn ip(host: &str) -> Result<IpAddr, NodeError> {

@@ -24,6 +24,7 @@ pub struct Banner {
     is_ephemeral: bool,
     durability: Durability,
     started: Instant,
+    cpus: usize,
     is_quiet: bool,
 }
 
@@ -40,6 +41,8 @@ impl Banner {
             is_ephemeral: directory.is_ephemeral(),
             durability: config.default_topic_config.durability,
             started,
+            // Asked now: what it says runs on a shard, which is pinned to one of them.
+            cpus: engine_rt::process::available_cpus().len(),
             is_quiet,
         }
     }
@@ -77,7 +80,7 @@ impl Banner {
                 "  holds       {} topics, {} partitions",
                 ready.topics, ready.partitions
             ),
-            format!("  shards      {} on {} CPUs", ready.shards, cpu_count()),
+            format!("  shards      {} on {} CPUs", ready.shards, self.cpus),
             format!("  durability  {durability}"),
         ];
         if !recovery.quarantined.is_empty() {
@@ -98,8 +101,4 @@ impl Banner {
         }
         lines.join("\n")
     }
-}
-
-fn cpu_count() -> usize {
-    engine_rt::process::available_cpus().len()
 }
