@@ -17,9 +17,11 @@ use crate::number::to_u64;
 use crate::partition_log::{LogCapture, PartitionLog};
 #[cfg(odradek_planted)]
 use crate::planted::{self, Bug};
+use crate::producers::Producers;
 use crate::store_core::StoreCore;
 use engine_rt::File;
 use std::cell::Cell;
+use std::rc::Rc;
 
 /// Manifest pieces are gathered up to this size before they are written.
 const WRITE_BYTES: usize = 1 << 20;
@@ -131,6 +133,16 @@ impl StoreCore {
             all_gone.extend(gone.into_iter().map(|segment| (log.clone(), segment)));
         }
         (captures, all_gone)
+    }
+
+    /// Gives the capture that waits, if any, the producer state of a log that was being rebuilt when
+    /// it was made. The caller holds the permit to change files, so it is not being carried out.
+    pub(crate) fn producers_rebuilt(&self, log: &PartitionLog, producers: &Rc<Producers>) {
+        if let Some(capture) = self.capture.borrow_mut().as_mut() {
+            for captured in capture.logs.iter_mut().filter(|c| c.log.is(log)) {
+                captured.set_producers(producers);
+            }
+        }
     }
 
     /// Carries out the checkpoint that was begun, if any.

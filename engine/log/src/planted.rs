@@ -23,8 +23,6 @@ pub enum Bug {
     FlushTargetAtCompletion,
     /// Half of the lane is written again before the manifest that covers it was synced.
     HalfReusedBeforeManifestSync,
-    /// A duplicate of a batch in flight is answered before its original is durable.
-    DuplicateAcknowledgedEarly,
     /// A checkpoint captures a log after its first change past the checkpoint's sequence.
     CaptureTooLate,
     /// A truncation writes into the old segment above the cut instead of opening a new one.
@@ -41,7 +39,6 @@ impl Bug {
         Self::OlderRunAccepted,
         Self::FlushTargetAtCompletion,
         Self::HalfReusedBeforeManifestSync,
-        Self::DuplicateAcknowledgedEarly,
         Self::CaptureTooLate,
         Self::OverwriteAboveCut,
     ];
@@ -56,7 +53,6 @@ impl Bug {
             Self::OlderRunAccepted => "older-run-accepted",
             Self::FlushTargetAtCompletion => "flush-target-at-completion",
             Self::HalfReusedBeforeManifestSync => "half-reused-before-manifest-sync",
-            Self::DuplicateAcknowledgedEarly => "duplicate-acknowledged-early",
             Self::CaptureTooLate => "capture-too-late",
             Self::OverwriteAboveCut => "overwrite-above-cut",
         }

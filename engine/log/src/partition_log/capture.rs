@@ -79,6 +79,11 @@ impl PartitionLog {
 }
 
 impl LogCapture {
+    /// Replaces producer state that was captured while it was being rebuilt.
+    pub(crate) fn set_producers(&mut self, producers: &Rc<Producers>) {
+        self.producers = Rc::clone(producers);
+    }
+
     /// The log's row of the manifest; its segments must hold everything below the captured end.
     pub(crate) fn image(&self) -> LogImage {
         let segments = self.log.inner.state.borrow().segments.to_vec();

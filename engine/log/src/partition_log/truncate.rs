@@ -49,6 +49,10 @@ impl PartitionLog {
         self.notify_failed(LogFailure::Truncated(cut));
         if let Some(from) = needs_rebuild {
             let result = self.rebuild_producers(&core, from, cut).await;
+            // A half may have filled meanwhile: its capture holds what was rebuilt until then, and
+            // nothing was appended since the cut, so the whole is what it should hold.
+            let producers = Rc::clone(&self.inner.state.borrow().producers);
+            core.producers_rebuilt(self, &producers);
             self.inner.state.borrow_mut().is_rebuilding = false;
             if result.is_err() {
                 // Without its producers the log would take repeats for news.

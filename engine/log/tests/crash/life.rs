@@ -1,0 +1,222 @@
+//! One life of a node: open and recover, compare with what may be there, work, stop or crash.
+
+use super::oracle::{Dump, Ended, Oracle, Partition};
+use super::workload::{CHARACTERS, Driver, Shared, config, partition, probe_producers};
+use engine_log::{LogState, StorageOptions, Store, open};
+use engine_rt::sim::{CrashKind, DiskImage, SimNode, Simulation, Unfinished};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// What a life is to do.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// Decides the steps, their schedule and the disk's delays.
+    pub seed: u64,
+    /// Shards to open the directory for.
+    pub shards: usize,
+    /// Steps of each driver; none: only recover and compare.
+    pub steps: usize,
+    /// Whether to ask for the state of all producers after recovery (which writes).
+    pub probe: bool,
+    /// Whether to stop cleanly at the end.
+    pub stop: bool,
+    /// How long to sit still at the end, so that the durable sequence becomes durable itself.
+    pub linger: Duration,
+    /// Whether bits were turned over: what is found damaged may be refused, but must be found.
+    pub rot: bool,
+}
+
+impl Plan {
+    /// Recovers, compares, and ends without a stop.
+    pub const fn recover(seed: u64, shards: usize) -> Self {
+        Self {
+            seed,
+            shards,
+            steps: 0,
+            probe: false,
+            stop: false,
+            linger: Duration::ZERO,
+            rot: false,
+        }
+    }
+}
+
+/// How a life ended.
+pub struct Lived {
+    pub oracle: Oracle,
+    /// What the store held after recovery; empty if it was not reached.
+    pub dumps: BTreeMap<engine_model::TopicPartition, Dump>,
+    /// What the disk holds for each way the life may have ended.
+    sim: Simulation,
+    node: SimNode,
+    /// Whether it came to its crash point (else it ran to its end).
+    pub crashed: bool,
+}
+
+impl Lived {
+    pub fn image(&self, kind: CrashKind, seed: u64) -> DiskImage {
+        self.sim.crash_image(self.node, kind, seed)
+    }
+}
+
+pub fn fresh_oracle() -> Oracle {
+    let mut oracle = Oracle::default();
+    for (number, character) in CHARACTERS.iter().enumerate() {
+        let durability = config(*character).durability;
+        oracle
+            .partitions
+            .insert(partition(number), Partition::new(durability));
+    }
+    oracle
+}
+
+/// A lane so small that its halves wrap several times in one life.
+fn options(shards: usize) -> StorageOptions {
+    StorageOptions {
+        shards,
+        lane_bytes: 384 << 10,
+        lane_bytes_at_start: 384 << 10,
+        frame_bytes_target: 16 << 10,
+        frame_bytes_early: 8 << 10,
+        frame_bytes_max: 64 << 10,
+        tail_flush_bytes: 32 << 10,
+        tail_cache_bytes: 64 << 10,
+        extent_bytes_target: 8 << 10,
+        read_cache_bytes: 64 << 10,
+        index_cache_bytes: 64 << 10,
+        open_files_max: 8,
+        written_flush_bytes: 64 << 10,
+        disk_reserve_bytes: 1 << 20,
+        file_delete_delay: Duration::from_millis(20),
+        ..StorageOptions::default()
+    }
+}
+
+async fn live(plan: Plan, ended: Ended, oracle: Shared, dumps: Dumps) -> Result<(), String> {
+    let opened = match open(Path::new("/data"), &options(plan.shards)).await {
+        Ok(opened) => opened,
+        // Found and refused: nothing is served.
+        Err(_) if plan.rot => return Ok(()),
+        Err(error) => return Err(format!("open: {error}")),
+    };
+    if !opened.report.quarantined.is_empty() && !plan.rot {
+        return Err(format!("a crash is no rot: {:?}", opened.report));
+    }
+    let mut damaged = BTreeSet::new();
+    if ended == Ended::Clean && !opened.was_clean {
+        return Err("a clean stop was not recognized".to_owned());
+    }
+    let mut stores = Vec::new();
+    for seed in opened.seeds {
+        stores.push(
+            Store::start(seed)
+                .await
+                .map_err(|error| format!("start: {error}"))?,
+        );
+    }
+    for store in &stores {
+        for log in store.logs() {
+            let found = match log.state() {
+                LogState::Online => Dump::of(&log).await,
+                LogState::Offline(reason) => {
+                    Err(format!("{} is offline: {reason}", log.partition()))
+                }
+            };
+            let dump = match found {
+                Ok(dump) => dump,
+                Err(_) if plan.rot => {
+                    damaged.insert(log.partition());
+                    continue;
+                }
+                Err(what) => return Err(what),
+            };
+            if dumps.borrow_mut().insert(log.partition(), dump).is_some() {
+                return Err(format!("two logs of {}", log.partition()));
+            }
+        }
+    }
+    oracle
+        .borrow_mut()
+        .check(ended, &dumps.borrow(), &damaged)?;
+    let home = |number: usize| {
+        let home = engine_log::home_shard(partition(number), plan.shards);
+        stores[home.index()].clone()
+    };
+    if plan.probe {
+        for store in &stores {
+            probe_producers(store, &oracle).await?;
+        }
+    }
+    let drivers: Vec<_> = (0..CHARACTERS.len())
+        .filter(|_| plan.steps > 0)
+        .map(|number| Driver::new(home(number), Rc::clone(&oracle), number, plan.seed))
+        .map(|driver| engine_rt::spawn(driver.run(plan.steps)))
+        .collect();
+    for driver in drivers {
+        driver.await.map_err(|_| "a driver panicked".to_owned())?;
+    }
+    engine_rt::sleep(plan.linger).await;
+    if plan.stop {
+        for store in &stores {
+            store
+                .stop()
+                .await
+                .map_err(|error| format!("stop: {error}"))?;
+        }
+        let closed = opened.directory.close_clean().await;
+        closed.map_err(|error| format!("close: {error}"))?;
+    }
+    Ok(())
+}
+
+type Dumps = Rc<RefCell<BTreeMap<engine_model::TopicPartition, Dump>>>;
+
+/// Lives one life on a copy of `disk`, up to its `crash_at`-th change of the disk if it gets there.
+///
+/// The error is what is wrong with the store; whoever calls adds how to see it again.
+pub fn run(
+    plan: Plan,
+    disk: &DiskImage,
+    ended: Ended,
+    oracle: &Oracle,
+    crash_at: Option<u64>,
+) -> Result<Lived, String> {
+    let mut sim = Simulation::new(plan.seed);
+    let node = sim.add_node_with_disk(1, disk);
+    if let Some(point) = crash_at {
+        sim.disk(node).crash_after(point);
+    }
+    let mut start = oracle.clone();
+    start.is_checked = false;
+    let oracle: Shared = Rc::new(RefCell::new(start));
+    let dumps: Dumps = Rc::default();
+    let result = {
+        let (oracle, dumps) = (Rc::clone(&oracle), Rc::clone(&dumps));
+        sim.block_on(node, Duration::from_secs(600), move || {
+            live(plan, ended, oracle, dumps)
+        })
+    };
+    let crashed = match result {
+        Ok(result) => {
+            result?;
+            false
+        }
+        Err(Unfinished::CrashPoint) => true,
+        Err(other) => return Err(format!("it hangs: {other}")),
+    };
+    let oracle = oracle.borrow().clone();
+    if let Some(failure) = oracle.failure {
+        return Err(failure);
+    }
+    let dumps = dumps.borrow().clone();
+    Ok(Lived {
+        oracle,
+        dumps,
+        sim,
+        node,
+        crashed,
+    })
+}
