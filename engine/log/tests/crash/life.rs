@@ -195,7 +195,7 @@ pub fn run(
     let dumps: Dumps = Rc::default();
     let result = {
         let (oracle, dumps) = (Rc::clone(&oracle), Rc::clone(&dumps));
-        sim.block_on(node, Duration::from_secs(600), move || {
+        sim.block_on(node, Duration::from_mins(10), move || {
             live(plan, ended, oracle, dumps)
         })
     };

@@ -244,14 +244,13 @@ impl Driver {
             (_, 1) => self.wait_stable().await,
             (_, 2) => self.read_back().await,
             (_, 3) | (Replica, 4) => self.next_epoch().await,
-            (Replica, 5..=7) => self.truncate().await,
+            (Replica, 5..=7) | (Large | Written, 16) => self.truncate().await,
             (Replica, 8) => self.truncate_fully().await,
             (Replica, 9..=13) => self.follow().await,
             (Replica, 14) => self.delete().await,
             (Large | Replica | Producers, 15) => self.advance_start().await,
             (Producers, 4..=8) => self.retry().await,
             (Producers, 9) => self.out_of_order().await,
-            (Large | Written, 16) => self.truncate().await,
             _ => self.append().await,
         }
     }
@@ -371,10 +370,10 @@ impl Driver {
         self.begin(Op::Append(vec![stored]));
         let answer = self.log().append(batch, self.options()).await;
         let appended = answer.map_err(|error| format!("append at {}: {error}", expected.0))?;
-        self.expect(appended, expected, false)
+        Self::expect(appended, expected, false)
     }
 
-    fn expect(&self, appended: Appended, expected: (i64, i64), duplicate: bool) -> Outcome {
+    fn expect(appended: Appended, expected: (i64, i64), duplicate: bool) -> Outcome {
         let found = (appended.base_offset.get(), appended.last_offset.get());
         if found == expected && appended.duplicate == duplicate {
             Ok(())
@@ -408,7 +407,7 @@ impl Driver {
         let batch = self.build(producer, records, 100, Offset::ZERO, LeaderEpoch::NONE);
         let answer = self.log().append(batch, self.options()).await;
         let appended = answer.map_err(|error| format!("retry of {offsets:?}: {error}"))?;
-        self.expect(appended, offsets, true)
+        Self::expect(appended, offsets, true)
     }
 
     /// Sends a batch that leaves sequences out, and one of an older epoch.
@@ -455,7 +454,7 @@ impl Driver {
         self.epoch += i32::try_from(self.draw.below(2)).unwrap();
         let mut next = self.with(|partition| partition.state.end);
         let mut records = BytesMut::new();
-        for _ in 0..1 + self.draw.below(3) {
+        for _ in 0..=self.draw.below(3) {
             next += i64::try_from(self.draw.below(4)).unwrap() / 2;
             self.now += 1;
             let (count, bytes) = (1 + self.draw.below(3), 60 + self.draw.below(3_000));
@@ -473,7 +472,7 @@ impl Driver {
         }
         let answer = self.log().append_as_follower(records).await;
         let appended = answer.map_err(|error| format!("follow at {}: {error}", expected.0))?;
-        self.expect(appended, expected, false)
+        Self::expect(appended, expected, false)
     }
 
     async fn truncate(&mut self) -> Outcome {
@@ -615,7 +614,7 @@ pub async fn probe_producers(store: &Store, oracle: &Shared) -> Outcome {
                 let answer = driver.log().append(batch, driver.options()).await;
                 answer
                     .map_err(|error| error.to_string())
-                    .and_then(|appended| driver.expect(appended, offsets, true))
+                    .and_then(|appended| Driver::expect(appended, offsets, true))
                     .map_err(|what| format!("partition {number}, producer {id}: {what}"))?;
             }
             let gap = producer.last_sequence().wrapping_add(5);
