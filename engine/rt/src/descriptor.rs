@@ -3,6 +3,7 @@
 //! Keeps: operations under way hold an `Rc` of their descriptor, so the number is not given back
 //! (and taken by something else) while the kernel may still look it up.
 
+use std::cell::Cell;
 use std::fmt;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -51,16 +52,47 @@ pub(crate) struct Descriptor {
     shard: Rc<Shard>,
     raw: RawDescriptor,
     label: Label,
+    /// A zero-copy send was copied all the same, or refused: not worth another try.
+    copies: Cell<bool>,
+    /// Bytes of zero-copy sends whose memory the kernel still holds.
+    pinned: Cell<usize>,
 }
 
 impl Descriptor {
     /// Takes charge of `raw`, which was opened on `shard`.
     pub(crate) fn new(shard: Rc<Shard>, raw: RawDescriptor, label: Label) -> Rc<Self> {
-        Rc::new(Self { shard, raw, label })
+        Rc::new(Self {
+            shard,
+            raw,
+            label,
+            copies: Cell::new(false),
+            pinned: Cell::new(0),
+        })
     }
 
     pub(crate) fn raw(&self) -> RawDescriptor {
         self.raw
+    }
+
+    /// Zero-copy sends are no use on this connection.
+    pub(crate) fn note_copies(&self) {
+        self.copies.set(true);
+    }
+
+    pub(crate) fn copies(&self) -> bool {
+        self.copies.get()
+    }
+
+    pub(crate) fn pin(&self, bytes: usize) {
+        self.pinned.set(self.pinned.get().saturating_add(bytes));
+    }
+
+    pub(crate) fn unpin(&self, bytes: usize) {
+        self.pinned.set(self.pinned.get().saturating_sub(bytes));
+    }
+
+    pub(crate) fn pinned(&self) -> usize {
+        self.pinned.get()
     }
 
     pub(crate) fn shard(&self) -> &Rc<Shard> {

@@ -10,11 +10,24 @@ use bytes::{Bytes, BytesMut};
 
 use crate::descriptor::{Descriptor, Label};
 use crate::error::{Error, Result};
-use crate::op::{Chunks, Operation};
+use crate::op::{Chunks, Operation, Submitted};
 use crate::shard::{self, Shard};
 
 /// The most bytes one receive appends.
 pub const RECEIVE_BYTES_MAX: usize = 256 * 1024;
+
+/// Sends of at least this many bytes to other machines are made without a copy, where the system
+/// can: below it the bookkeeping costs more than the copy.
+const ZERO_COPY_BYTES_MIN: usize = 64 * 1024;
+
+/// Bytes of one connection that zero-copy sends may hold at once. The kernel chains the
+/// notifications of sends that follow each other closely and gives all of them back at the end of
+/// the chain, so a connection that is never idle would hold everything it ever sent; a plain send
+/// breaks the chain.
+const ZERO_COPY_PINNED_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Errors with which a system refuses a zero-copy send before anything of it was sent.
+const REFUSALS: [i32; 4] = [libc::EINVAL, libc::EOPNOTSUPP, libc::ENOMEM, libc::ENOBUFS];
 
 /// A connection. Clones share it (one may send while another receives); it is closed with the
 /// last one.
@@ -67,11 +80,7 @@ impl Stream {
         };
         match self.descriptor.run(operation).await? {
             (_, Operation::Receive { buffer, .. }) => Ok(buffer),
-            _ => Err(Error::new(
-                "receive from",
-                self.descriptor.label().target(),
-                libc::EIO,
-            )),
+            _ => Err(self.error("receive from", libc::EIO)),
         }
     }
 
@@ -83,33 +92,41 @@ impl Stream {
     pub async fn send(&self, chunks: Vec<Bytes>) -> Result<()> {
         let mut chunks = Chunks::new(chunks);
         while !chunks.is_empty() {
-            let socket = Rc::clone(&self.descriptor);
+            let zero_copy = self.may_skip_copying(chunks.len());
             let operation = Operation::Send {
-                socket,
+                socket: Rc::clone(&self.descriptor),
                 chunks,
-                zero_copy: false,
+                zero_copy,
             };
-            let (count, operation) = self.descriptor.run(operation).await?;
+            let shard = Rc::clone(self.descriptor.shard());
+            let (result, operation) = Submitted::new(shard, operation).await;
             let Operation::Send { chunks: back, .. } = operation else {
-                return Err(Error::new(
-                    "send to",
-                    self.descriptor.label().target(),
-                    libc::EIO,
-                ));
+                return Err(self.error("send to", libc::EIO));
             };
             chunks = back;
-            match usize::try_from(count) {
-                Ok(count) if count > 0 => chunks.advance(count),
-                _ => {
-                    return Err(Error::new(
-                        "send to",
-                        self.descriptor.label().target(),
-                        libc::EPIPE,
-                    ));
+            match usize::try_from(result) {
+                Ok(0) => return Err(self.error("send to", libc::EPIPE)),
+                Ok(count) => chunks.advance(count),
+                Err(_) if zero_copy && REFUSALS.contains(&-result) => {
+                    // Not known here, or no locked memory left: nothing was sent.
+                    self.descriptor.note_copies();
                 }
+                Err(_) => return Err(self.error("send to", -result)),
             }
         }
         Ok(())
+    }
+
+    /// Loopback always copies, and then pays for the bookkeeping too.
+    fn may_skip_copying(&self, bytes: usize) -> bool {
+        bytes >= ZERO_COPY_BYTES_MIN
+            && !self.descriptor.copies()
+            && self.descriptor.pinned().saturating_add(bytes) <= ZERO_COPY_PINNED_BYTES_MAX
+            && !self.peer.ip().to_canonical().is_loopback()
+    }
+
+    fn error(&self, verb: &'static str, errno: i32) -> Error {
+        Error::new(verb, self.descriptor.label().target(), errno)
     }
 
     /// Ends both directions: receives waiting here find the end, the peer finds it after what was
@@ -133,6 +150,6 @@ impl Stream {
         shard
             .backend
             .local_address(self.descriptor.raw())
-            .map_err(|errno| Error::new("inspect", self.descriptor.label().target(), errno))
+            .map_err(|errno| self.error("inspect", errno))
     }
 }

@@ -6,13 +6,35 @@ use super::engine::Engine;
 use crate::op::{Completion, OpId, Operation, Status};
 use crate::shard::Shard;
 
+/// IORING_NOTIF_USAGE_ZC_COPIED: the bytes of a zero-copy send were copied all the same.
+const NOTIF_USAGE_ZC_COPIED: i32 = i32::MIN;
+
 impl Engine {
     pub(super) fn completed(&self, shard: &Shard, id: OpId, result: i32, flags: u32) {
         let more = cqueue::more(flags);
-        if let Ok(count) = usize::try_from(result) {
+        if cqueue::notif(flags) {
+            // The buffers of a zero-copy send are free; the result is not a count.
+            shard.with_operation(id, |operation| {
+                if let Operation::Send { socket, .. } = operation
+                    && result & NOTIF_USAGE_ZC_COPIED != 0
+                {
+                    socket.note_copies();
+                }
+            });
+        } else if let Ok(count) = usize::try_from(result) {
             shard.with_operation(id, |operation| self.bring_back(id, operation, count));
         }
         if !more {
+            shard.with_operation(id, |operation| {
+                if let Operation::Send {
+                    socket,
+                    chunks,
+                    zero_copy: true,
+                } = operation
+                {
+                    socket.unpin(chunks.len());
+                }
+            });
             self.areas.borrow_mut().give_back(id.slot);
         }
         shard.complete(id, Completion { result, more });

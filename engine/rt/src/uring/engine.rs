@@ -45,6 +45,15 @@ pub(super) const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Rounds of enter and reap in one turn; what is left over waits for the tasks woken so far.
 const ROUNDS_MAX: usize = 16;
 
+/// What newer kernels can do.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Abilities {
+    /// Truncate through the ring: Linux 6.9.
+    pub(super) truncate: bool,
+    /// Send without copying: Linux 6.1.
+    pub(super) send_without_copy: bool,
+}
+
 /// What the watchdog may look at from its own thread.
 #[derive(Debug, Default)]
 pub(crate) struct Pulse {
@@ -87,7 +96,7 @@ pub(super) struct Engine {
     pub(super) pulse: Arc<Pulse>,
     pub(super) base: Instant,
     pub(super) quantum: Duration,
-    pub(super) can_truncate: bool,
+    pub(super) can: Abilities,
 }
 
 /// What an engine is made of.
@@ -98,7 +107,7 @@ pub(super) struct Parts {
     pub(super) pulse: Arc<Pulse>,
     pub(super) base: Instant,
     pub(super) quantum: Duration,
-    pub(super) can_truncate: bool,
+    pub(super) can: Abilities,
 }
 
 impl Engine {
@@ -110,7 +119,7 @@ impl Engine {
             pulse,
             base,
             quantum,
-            can_truncate,
+            can,
         } = parts;
         Rc::new(Self {
             ring: RefCell::new(ring),
@@ -137,7 +146,7 @@ impl Engine {
             pulse,
             base,
             quantum,
-            can_truncate,
+            can,
         })
     }
 

@@ -18,7 +18,7 @@ use std::time::Instant;
 use engine_model::ShardId;
 use io_uring::{IoUring, opcode};
 
-use super::engine::{Engine, Parts, Pulse, UringBackend, fatal};
+use super::engine::{Abilities, Engine, Parts, Pulse, UringBackend, fatal};
 use super::{check, driver, start};
 use crate::error::RunError;
 use crate::shard::Shard;
@@ -125,7 +125,7 @@ fn shard_thread(place: Place<'_>, main: ShardMain) -> Result<(), RunError> {
         return Ok(());
     };
     let bell_copy = bell_copy.map_err(|e| start::no_ring(&e))?;
-    let can_truncate = can_truncate(&ring);
+    let can = abilities(&ring);
     let engine = Engine::new(Parts {
         ring,
         core: Arc::clone(&place.core),
@@ -133,7 +133,7 @@ fn shard_thread(place: Place<'_>, main: ShardMain) -> Result<(), RunError> {
         pulse: place.pulse,
         base: place.base,
         quantum: place.config.quantum,
-        can_truncate,
+        can,
     });
     engine
         .register_signal(bell)
@@ -203,9 +203,14 @@ pub(super) fn eventfd() -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(raw) })
 }
 
-/// Truncating through the ring came with Linux 6.9.
-fn can_truncate(ring: &IoUring) -> bool {
+/// Looks at what this kernel can do beyond what we need.
+fn abilities(ring: &IoUring) -> Abilities {
     let mut probe = io_uring::Probe::new();
-    ring.submitter().register_probe(&mut probe).is_ok()
-        && probe.is_supported(opcode::Ftruncate::CODE)
+    if ring.submitter().register_probe(&mut probe).is_err() {
+        return Abilities::default();
+    }
+    Abilities {
+        truncate: probe.is_supported(opcode::Ftruncate::CODE),
+        send_without_copy: probe.is_supported(opcode::SendMsgZc::CODE),
+    }
 }

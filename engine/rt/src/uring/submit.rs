@@ -12,6 +12,8 @@ use crate::op::{Chunks, OpId, Operation};
 
 /// How directories are opened.
 const DIRECTORY_FLAGS: i32 = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC;
+/// IORING_SEND_ZC_REPORT_USAGE: the notification says whether the bytes were copied all the same.
+const SEND_ZC_REPORT_USAGE: u16 = 8;
 const FILE_MODE: libc::mode_t = 0o600;
 const DIRECTORY_MODE: libc::mode_t = 0o700;
 
@@ -72,7 +74,12 @@ impl Engine {
                 socket,
                 chunks,
                 zero_copy,
-            } => self.send_entry(id, socket.raw(), chunks, *zero_copy),
+            } => {
+                if *zero_copy {
+                    socket.pin(chunks.len());
+                }
+                self.send_entry(id, socket.raw(), chunks, *zero_copy)
+            }
             Operation::Shutdown { socket } => {
                 opcode::Shutdown::new(types::Fd(socket.raw()), libc::SHUT_RDWR).build()
             }
@@ -117,7 +124,7 @@ impl Engine {
             } => opcode::Fallocate::new(types::Fd(file.raw()), *length)
                 .offset(*offset)
                 .build(),
-            Operation::Truncate { file, length } if self.can_truncate => {
+            Operation::Truncate { file, length } if self.can.truncate => {
                 opcode::Ftruncate::new(types::Fd(file.raw()), *length).build()
             }
             Operation::Inspect { target, name, .. } => {
@@ -193,8 +200,9 @@ impl Engine {
         let flags = libc::MSG_NOSIGNAL | libc::MSG_WAITALL;
         let flags = u32::try_from(flags).unwrap_or(0);
         let message = ptr::from_ref(&area.message);
-        if zero_copy {
+        if zero_copy && self.can.send_without_copy {
             opcode::SendMsgZc::new(types::Fd(socket), message)
+                .ioprio(SEND_ZC_REPORT_USAGE)
                 .flags(flags)
                 .build()
         } else {

@@ -113,6 +113,75 @@ fn a_dropped_send_holds_its_buffer_until_the_kernel_is_done_and_sends_nothing_el
 }
 
 #[test]
+fn buffers_of_sends_without_copy_are_held_until_the_kernel_is_done() {
+    on_one(|| async {
+        let listener = Listener::bind(loopback(), ListenOptions::default()).unwrap();
+        // Reached by an address that does not look like loopback, so that nothing is copied, as
+        // far as we can tell; the kernel copies all the same and says so, which ends it.
+        let port = listener.local_addr().port();
+        let address = std::net::SocketAddr::from(([0, 0, 0, 0], port));
+        for drops in [false, true] {
+            let accepted = engine_rt::spawn({
+                let listener = listener.clone();
+                async move { listener.accept().await.unwrap() }
+            });
+            let stream = Stream::connect(address).await.unwrap();
+            let peer = accepted.await.unwrap();
+            let freed: Vec<_> = (0..20).map(|_| Arc::new(AtomicBool::new(false))).collect();
+            let sender = stream.clone();
+            let flags = freed.clone();
+            let sending = engine_rt::spawn(async move {
+                for flag in flags {
+                    let bytes = vec![0x33; 1 << 20];
+                    let bytes = Bytes::from_owner(Scribbled(bytes, flag));
+                    let chunks = vec![
+                        bytes.slice(..5),
+                        bytes.slice(5..70_000),
+                        bytes.slice(70_000..),
+                    ];
+                    if drops {
+                        start_and_drop(sender.send(chunks)).await;
+                        return;
+                    }
+                    sender.send(chunks).await.unwrap();
+                }
+                sender.shutdown().await.unwrap();
+            });
+            drop(stream);
+            let mut received = 0;
+            loop {
+                let got = match peer.recv(BytesMut::new(), 256 << 10).await {
+                    Ok(got) => got,
+                    Err(error) if error.is_connection_closed() => break,
+                    Err(error) => panic!("{error}"),
+                };
+                if got.is_empty() {
+                    break;
+                }
+                received += got.len();
+                assert!(
+                    got.iter().all(|b| *b == 0x33),
+                    "foreign bytes after {received}"
+                );
+            }
+            sending.await.unwrap();
+            if !drops {
+                assert_eq!(received, 20 << 20);
+            }
+            drop(peer);
+            let started = if drops { 1 } else { 20 };
+            for flag in &freed[..started] {
+                while !flag.load(Ordering::SeqCst) {
+                    engine_rt::sleep(Duration::from_millis(1)).await;
+                }
+            }
+        }
+        drop(listener);
+        settled().await;
+    });
+}
+
+#[test]
 fn dropped_file_operations_run_to_their_end_with_their_buffers() {
     let scratch = tempfile::tempdir().unwrap();
     let path = scratch.path().to_owned();
