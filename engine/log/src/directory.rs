@@ -109,6 +109,10 @@ pub struct StableEnds {
 pub async fn open(path: &Path, options: &StorageOptions) -> Result<Opened, OpenError> {
     check_options(options)?;
     let root = Dir::create(path).await?;
+    // Before the lock, which is a file of its own: a directory that is refused stays as it was.
+    if !root.exists(CURRENT).await? {
+        refuse_foreign(&root, path).await?;
+    }
     let lock = match root.lock(LOCK).await {
         Err(error) if error.is_locked() => {
             return Err(OpenError::InUse {
@@ -195,19 +199,25 @@ async fn read_current(root: &Dir, path: &Path) -> Result<Option<Current>, OpenEr
     }
 }
 
-/// Makes an empty directory ours: an identity, no lanes.
-async fn format(root: &Dir, path: &Path) -> Result<Current, OpenError> {
+/// Refuses a directory with files that are not ours.
+async fn refuse_foreign(root: &Dir, path: &Path) -> Result<(), OpenError> {
     let foreign = root
         .list()
         .await?
         .into_iter()
         .find(|entry| ![LOCK, CURRENT_NEW, "lost+found"].contains(&entry.name.as_str()));
-    if let Some(entry) = foreign {
-        return Err(OpenError::Foreign {
+    match foreign {
+        None => Ok(()),
+        Some(entry) => Err(OpenError::Foreign {
             path: path.display().to_string(),
             found: entry.name,
-        });
+        }),
     }
+}
+
+/// Makes an empty directory ours: an identity, no lanes.
+async fn format(root: &Dir, path: &Path) -> Result<Current, OpenError> {
+    refuse_foreign(root, path).await?;
     let current = Current {
         directory: DirectoryId::from_random_bytes(engine_rt::random_bytes()),
         run: 0,

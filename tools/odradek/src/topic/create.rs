@@ -5,7 +5,7 @@ use crate::cli::{CreateArguments, Global};
 use crate::driver::Driver;
 use crate::failure::{Failure, Kind};
 use crate::output::{self, Row};
-use engine_model::ErrorCode;
+use engine_model::{ErrorCode, TopicId};
 use net_client::{NewTopic, TopicResult};
 use net_protocol::Text;
 use serde::Serialize;
@@ -13,7 +13,7 @@ use serde::Serialize;
 #[derive(Serialize)]
 struct CreatedRow {
     name: String,
-    id: String,
+    id: Option<String>,
     status: &'static str,
 }
 
@@ -21,7 +21,11 @@ impl Row for CreatedRow {
     const COLUMNS: &'static [&'static str] = &["NAME", "ID", "STATUS"];
 
     fn cells(&self) -> Vec<String> {
-        vec![self.name.clone(), self.id.clone(), self.status.to_owned()]
+        vec![
+            self.name.clone(),
+            self.id.clone().unwrap_or_default(),
+            self.status.to_owned(),
+        ]
     }
 
     fn name(&self) -> String {
@@ -58,7 +62,7 @@ pub fn run(
         .filter(|result| !result.error.is_error() || is_fine(result))
         .map(|result| CreatedRow {
             name: result.name.to_string(),
-            id: result.id.to_string(),
+            id: (result.id != TopicId::ZERO).then(|| result.id.to_string()),
             status: match result.error.is_error() {
                 true => "exists",
                 false if arguments.dry_run => "valid",
