@@ -25,7 +25,7 @@ pub struct BatchOptions {
     pub base_offset: Offset,
     /// Epoch of the appending leader; producers write -1.
     pub partition_leader_epoch: LeaderEpoch,
-    /// `LogAppendTime` here means that `max_timestamp` of the first record is the time of append.
+    /// With `LogAppendTime` the largest timestamp given is the time of append, and holds for all.
     pub timestamp_type: TimestampType,
     /// Idempotent producer, or -1.
     pub producer_id: ProducerId,

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use engine_codec::{
     Batch, BatchBuilder, BatchError, BatchOptions, BuildError, Compression, DeepLimits,
     HEADER_BYTES, Origin, RecordData, TimestampType, TimestampedOffset, first_at_or_after,
-    latest_record, recompress, stamp_log_append_time, stamp_max_timestamp, validate,
+    latest_record, recompress, stamp_log_append_time, stamp_max_timestamp, validate, validate_deep,
 };
 use engine_model::{Offset, ProducerEpoch, ProducerId, Sequence, Timestamp};
 use proptest::prelude::*;
@@ -151,6 +151,33 @@ fn timestamps_too_far_apart_are_refused() {
     let latest = latest_record(&batch, OUTPUT_MAX).unwrap().unwrap();
     assert_eq!(latest.timestamp, Timestamp(-1));
     assert_eq!(batch.header().max_timestamp, Timestamp(-1));
+}
+
+#[test]
+fn no_timestamp_lies_within_any_bounds() {
+    let limits = DeepLimits {
+        timestamp_earliest: Timestamp(100),
+        timestamp_latest: Timestamp(200),
+        ..DeepLimits::new(OUTPUT_MAX)
+    };
+    let check = |timestamps: &[i64]| {
+        validate_deep(&batch_of(timestamps, Compression::None), &limits)
+            .map(|report| report.max_timestamp.0)
+    };
+    assert_eq!(check(&[-1]), Ok(-1));
+    assert_eq!(check(&[100, -1, 200]), Ok(200));
+    for refused in [-2, 0, 99, 201] {
+        assert!(check(&[150, refused]).is_err(), "{refused}");
+    }
+}
+
+#[test]
+fn times_before_1970_are_times() {
+    let batch = batch_of(&[-500, -400, -600], Compression::Gzip);
+    let report = validate_deep(&batch, &DeepLimits::new(OUTPUT_MAX)).unwrap();
+    assert_eq!(report.max_timestamp, Timestamp(-400));
+    assert_eq!(report.max_timestamp_offset_delta, 1);
+    assert_eq!(batch.header().max_timestamp, Timestamp(-400));
 }
 
 #[test]

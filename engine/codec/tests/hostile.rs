@@ -356,6 +356,20 @@ fn refused_records_are_listed_up_to_a_limit() {
 }
 
 #[test]
+fn a_batch_without_records_or_payload_is_whole_whatever_its_compression() {
+    for compression in Compression::ALL {
+        let batch = wrap(compression, 0, &[]);
+        assert!(validate(&batch, Origin::Client).is_err());
+        assert!(validate_deep(&batch, &limits()).is_ok());
+        assert_eq!(batch.records(OUTPUT_MAX).count(), 0);
+        for to in Compression::ALL {
+            let (bytes, _) = recompress(&batch, to, None, &limits()).unwrap();
+            assert_eq!(bytes.len(), HEADER_BYTES);
+        }
+    }
+}
+
+#[test]
 fn unknown_compression_is_not_guessed_at() {
     let mut bytes = wrap(Compression::None, 1, &SMALLEST).into_bytes().to_vec();
     bytes[22] = 6;
