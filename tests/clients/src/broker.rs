@@ -19,6 +19,8 @@ const STOP_DURATION_MAX: Duration = Duration::from_mins(1);
 pub struct BrokerOptions {
     /// Number of shards.
     pub shards: usize,
+    /// Whether the broker keeps its data in a directory of its own making, to be removed.
+    pub is_ephemeral: bool,
     /// Further arguments of `odradek start`.
     pub arguments: Vec<String>,
 }
@@ -27,6 +29,7 @@ impl Default for BrokerOptions {
     fn default() -> Self {
         Self {
             shards: 2,
+            is_ephemeral: false,
             arguments: Vec::new(),
         }
     }
@@ -158,10 +161,14 @@ fn launch(
     listen: &str,
     said: &Arc<Mutex<String>>,
 ) -> (Child, String) {
-    let mut child = Command::new(odradek())
-        .arg("start")
-        .arg("--data-dir")
-        .arg(folder.path().join("data"))
+    let mut command = Command::new(odradek());
+    command.arg("start");
+    if options.is_ephemeral {
+        command.arg("--ephemeral");
+    } else {
+        command.arg("--data-dir").arg(folder.path().join("data"));
+    }
+    let mut child = command
         .args(["--listen", listen, "--shards", &options.shards.to_string()])
         .args(&options.arguments)
         .stdin(Stdio::null())

@@ -88,7 +88,7 @@ fn a_data_directory_in_use_is_refused() {
         "--listen",
         "127.0.0.1:0",
     ]);
-    assert_eq!(output.code, 1, "{}", output.stderr);
+    assert_eq!(output.code, 2, "{}", output.stderr);
     assert!(output.stderr.contains("in use"), "{}", output.stderr);
 }
 
@@ -98,7 +98,7 @@ fn a_foreign_directory_is_refused_and_left_alone() {
     fs::write(folder.path().join("letters.txt"), "dear").unwrap();
     let data = folder.path().to_str().unwrap();
     let output = start(&["--data-dir", data, "--listen", "127.0.0.1:0"]);
-    assert_eq!(output.code, 1, "{}", output.stderr);
+    assert_eq!(output.code, 2, "{}", output.stderr);
     assert!(output.stderr.contains(data), "{}", output.stderr);
     let left: Vec<_> = fs::read_dir(folder.path())
         .unwrap()
@@ -171,13 +171,22 @@ fn what_it_writes_is_for_its_user_only() {
 
 #[test]
 fn an_ephemeral_broker_leaves_nothing() {
-    let folder = tempfile::tempdir().unwrap();
     let mut broker = Broker::start(BrokerOptions {
-        arguments: vec!["--ephemeral".to_owned()],
+        is_ephemeral: true,
         ..BrokerOptions::default()
     });
     produce_partition(broker.address(), "gone", 0, &[], &["a".to_owned()]);
+    let said = broker.said();
+    let line = said
+        .lines()
+        .find(|line| line.trim_start().starts_with("data "))
+        .expect("a banner");
+    let folder = line
+        .split_whitespace()
+        .nth(1)
+        .map(std::path::PathBuf::from)
+        .expect("a path");
+    assert!(folder.is_dir(), "{said}");
     assert_eq!(broker.stop().code(), Some(0), "{}", broker.said());
-    drop(folder);
-    assert!(!broker.data_directory().exists(), "{}", broker.said());
+    assert!(!folder.exists(), "{}", broker.said());
 }
