@@ -1,4 +1,4 @@
-//! How metadata records look as bytes: the value of a record in a v2 batch.
+//! How metadata records look as bytes: the value of a record in a v2 batch. See FORMAT.md.
 //!
 //! ```text
 //! record   = format:u8 (1) kind:varint version:varint body

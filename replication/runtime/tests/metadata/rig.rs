@@ -7,7 +7,9 @@ use core::time::Duration;
 use engine_codec::{BatchBuilder, BatchOptions, RecordData};
 use engine_config::{BrokerConfig, Sources};
 use engine_log::{Directory, StorageOptions, Store, StoreSeed};
-use engine_model::{DirectoryId, ProducerId, ShardId, Timestamp, TopicId, TopicPartition};
+use engine_model::{
+    DirectoryId, ProducerEpoch, ProducerId, Sequence, ShardId, Timestamp, TopicId, TopicPartition,
+};
 use engine_rt::MailReceiver;
 use engine_rt::sim::{LocalMain, SimNode, Simulation};
 use engine_rt::sync::Notify;
@@ -457,10 +459,22 @@ pub fn topic(name: &str, partitions: i32) -> NewTopic {
 
 /// A batch of records with these values.
 pub fn batch(values: &[&str]) -> Bytes {
-    let mut builder = BatchBuilder::new(BatchOptions {
-        producer_id: ProducerId::NONE,
+    build(BatchOptions::default(), values)
+}
+
+/// The same from an idempotent producer of epoch 0.
+pub fn idempotent_batch(producer_id: i64, sequence: i32, values: &[&str]) -> Bytes {
+    let options = BatchOptions {
+        producer_id: ProducerId(producer_id),
+        producer_epoch: ProducerEpoch::ZERO,
+        base_sequence: Sequence::new(sequence),
         ..BatchOptions::default()
-    });
+    };
+    build(options, values)
+}
+
+fn build(options: BatchOptions, values: &[&str]) -> Bytes {
+    let mut builder = BatchBuilder::new(options);
     for value in values {
         let record = RecordData {
             timestamp: Timestamp(1_000),

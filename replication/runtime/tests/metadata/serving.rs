@@ -281,3 +281,81 @@ fn an_append_that_is_given_up_leaves_nobody_waiting() {
     })
     .unwrap();
 }
+
+#[test]
+fn an_append_that_is_not_acknowledged_in_time_is_committed_all_the_same() {
+    let mut sim = Simulation::new(27);
+    let node = sim.add_node(1);
+    run(&mut sim, node, 1, |node| async move {
+        let here = first(node.create_one("t", 1).await.topic_id);
+        let manager = node.manager(here);
+        let late = manager
+            .append(here, batch(&["a"]), Some(Acks::All), Duration::ZERO)
+            .await;
+        assert_eq!(late, Err(ReplicaError::TimedOut));
+        let replica = manager.replica(here).unwrap();
+        assert_eq!(replica.waiter_count(), 0);
+        // The next one is acknowledged, and so what stands before it is committed.
+        node.append(here, batch(&["b"]), Some(Acks::All))
+            .await
+            .unwrap();
+        let answer = manager.fetch(here, from(0)).await.unwrap();
+        assert_eq!(batches(&answer), [(0, 1), (1, 1)]);
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_start_that_moves_up_is_told_to_readers_and_bounds_them() {
+    let mut sim = Simulation::new(28);
+    let node = sim.add_node(1);
+    run(&mut sim, node, 1, |node| async move {
+        let here = first(node.create_one("t", 1).await.topic_id);
+        let manager = node.manager(here);
+        for value in ["a", "b", "c"] {
+            node.append(here, batch(&[value]), Some(Acks::All))
+                .await
+                .unwrap();
+        }
+        let told = Rc::new(Cell::new(0));
+        let count = told.clone();
+        manager.set_on_change(Rc::new(move |_| count.set(count.get() + 1)));
+        let log = manager.store().find(here).unwrap();
+        log.advance_log_start(Offset::new(2)).await.unwrap();
+        assert!(told.get() > 0);
+        let answer = manager.fetch(here, from(2)).await.unwrap();
+        assert_eq!(
+            (answer.log_start_offset, batches(&answer)),
+            (Offset::new(2), vec![(2, 1)])
+        );
+        assert!(manager.fetch(here, from(1)).await.is_err());
+        let horizon = Horizon::HighWatermark;
+        let earliest = manager
+            .list_offset(here, NONE, OffsetTarget::Earliest, horizon)
+            .await;
+        assert_eq!(earliest.unwrap().unwrap().offset, Offset::new(2));
+    })
+    .unwrap();
+}
+
+/// Repeats of an idempotent producer wait for what they repeat, on the same list.
+#[test]
+fn a_duplicate_is_acknowledged_with_its_originals_offsets() {
+    let mut sim = Simulation::new(29);
+    let node = sim.add_node(1);
+    run(&mut sim, node, 1, |node| async move {
+        let here = first(node.create_one("t", 1).await.topic_id);
+        let records = idempotent_batch(7, 0, &["a", "b"]);
+        let appends = (0..3).map(|_| node.append(here, records.clone(), Some(Acks::All)));
+        for answer in engine_shard::join_all(appends.collect()).await {
+            let answer = answer.unwrap();
+            assert_eq!(
+                (answer.base_offset, answer.last_offset),
+                (Offset::ZERO, Offset::new(1))
+            );
+        }
+        let answer = node.manager(here).fetch(here, from(0)).await.unwrap();
+        assert_eq!(batches(&answer), [(0, 2)]);
+    })
+    .unwrap();
+}
