@@ -20,6 +20,9 @@ mod retry;
 mod step;
 mod versions;
 
+#[cfg(test)]
+mod tests;
+
 pub use admin::{
     NewTopic, TopicResult, create_topics, delete_topics, describe_topics, list_topics,
 };

@@ -65,34 +65,33 @@ impl Consumer {
         )
     }
 
-    /// The leader whose turn it is, and what to ask it: offsets before records.
+    /// The leader whose turn it is, and what to ask it. Offsets come before any records, so that
+    /// the ends of all partitions are of one moment, as near as can be.
     fn turn(&self) -> Option<(NodeId, Phase, Vec<PartitionIndex>)> {
-        let open = self
-            .partitions
-            .iter()
-            .filter(|(_, r)| r.phase != Phase::Done);
-        let led: Vec<(NodeId, PartitionIndex, Phase)> = open
-            .filter_map(|(partition, reading)| {
-                let (leader, _) = self.cluster.leader(&self.topic, *partition)?;
-                Some((leader, *partition, reading.phase))
-            })
-            .collect();
+        let led = |is_wanted: fn(Phase) -> bool| -> Vec<(NodeId, PartitionIndex)> {
+            let wanted = self.partitions.iter().filter(|(_, r)| is_wanted(r.phase));
+            wanted
+                .filter_map(|(partition, _)| {
+                    let (leader, _) = self.cluster.leader(&self.topic, *partition)?;
+                    Some((leader, *partition))
+                })
+                .collect()
+        };
+        let seeking = led(|phase| matches!(phase, Phase::SeekingEnd | Phase::SeekingStart));
+        let (phase, led) = if seeking.is_empty() {
+            (Phase::Reading, led(|phase| phase == Phase::Reading))
+        } else {
+            (Phase::SeekingStart, seeking)
+        };
         let after = |leader: NodeId| self.last_turn.is_none_or(|last| leader > last);
-        let leaders = || led.iter().map(|(leader, ..)| *leader);
+        let leaders = || led.iter().map(|(leader, _)| *leader);
         let leader = leaders()
-            .filter(|l| after(*l))
+            .filter(|leader| after(*leader))
             .min()
             .or_else(|| leaders().min())?;
-        let of_leader = || led.iter().filter(move |(l, ..)| *l == leader);
-        let seeking: Vec<PartitionIndex> = of_leader()
-            .filter(|(_, _, phase)| *phase != Phase::Reading)
-            .map(|(_, partition, _)| *partition)
-            .collect();
-        if seeking.is_empty() {
-            let reading = of_leader().map(|(_, partition, _)| *partition).collect();
-            return Some((leader, Phase::Reading, reading));
-        }
-        Some((leader, Phase::SeekingStart, seeking))
+        let of_leader = led.iter().filter(|(found, _)| *found == leader);
+        let partitions = of_leader.map(|(_, partition)| *partition).collect();
+        Some((leader, phase, partitions))
     }
 
     fn ask(
@@ -143,6 +142,8 @@ impl Consumer {
         let Some((_, asked)) = self.asking.take_if(|(asked, _)| *asked == token) else {
             return;
         };
+        // A fresh picture of the cluster is no success yet: what failed may go on failing.
+        let is_picture = asked == Asked::Metadata;
         let result = match (asked, answer) {
             (_, Err(error)) => Err((Disposition::RefreshAndRetry, error)),
             (Asked::Metadata, Ok(Answer::Metadata(response))) => self.on_metadata(response),
@@ -156,6 +157,7 @@ impl Consumer {
             )),
         };
         match result {
+            Ok(()) if is_picture => {}
             Ok(()) => {
                 self.backoff.reset();
                 self.failing_since = None;
@@ -215,6 +217,15 @@ impl Consumer {
                 ));
             }
             self.partitions.entry(*partition).or_insert(first);
+        }
+        let mut open = self
+            .partitions
+            .iter()
+            .filter(|(_, r)| r.phase != Phase::Done);
+        let without_leader = open.find(|(p, _)| self.cluster.leader(&self.topic, **p).is_none());
+        if let Some((partition, _)) = without_leader {
+            let error = self.partition_error(*partition, ErrorCode::LEADER_NOT_AVAILABLE);
+            return Err((Disposition::RefreshAndRetry, error));
         }
         self.is_cluster_stale = false;
         Ok(())
