@@ -9,13 +9,15 @@ mod set;
 mod yielding;
 
 use std::any::Any;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+
+use engine_model::ShardId;
 
 pub(crate) use list::TaskList;
 pub use set::TaskSet;
@@ -64,9 +66,10 @@ struct Cellular<F: Future> {
     future: RefCell<Option<F>>,
     end: RefCell<End<F::Output>>,
     priority: Priority,
-    shard: Rc<Shard>,
-    /// Where the shard's list has it.
-    entry: Cell<Option<usize>>,
+    shard: ShardId,
+    /// Where its shard's list has it, until it ends: whoever keeps an ended task (a scheduler, a
+    /// handle) keeps no shard alive with it.
+    entry: RefCell<Option<(Rc<Shard>, usize)>>,
 }
 
 struct End<T> {
@@ -101,8 +104,9 @@ impl<F: Future> Cellular<F> {
             end.result = Some(result);
             end.waker.take()
         };
-        if let Some(entry) = self.entry.take() {
-            self.shard.tasks.remove(entry);
+        let entry = self.entry.borrow_mut().take();
+        if let Some((shard, index)) = entry {
+            shard.tasks.remove(index);
         }
         if let Some(waker) = waker {
             waker.wake();
@@ -132,7 +136,7 @@ impl<F: Future> Task for Cellular<F> {
             }
             Err(payload) => {
                 let message = panic_message(&*payload);
-                tracing::error!(shard = %self.shard.id, message, "a task panicked");
+                tracing::error!(shard = %self.shard, message, "a task panicked");
                 self.finish(Err(TaskPanicked { message }));
                 Poll::Ready(())
             }
@@ -228,14 +232,14 @@ pub(crate) fn spawn_on<F: Future + 'static>(
             done: false,
         }),
         priority,
-        shard: Rc::clone(shard),
-        entry: Cell::new(None),
+        shard: shard.id,
+        entry: RefCell::new(None),
     });
     if shard.has_ended() {
         task.drop_future();
     } else {
-        task.entry
-            .set(Some(shard.tasks.insert(Rc::<Cellular<F>>::clone(&task))));
+        let index = shard.tasks.insert(Rc::<Cellular<F>>::clone(&task));
+        *task.entry.borrow_mut() = Some((Rc::clone(shard), index));
         shard.backend.spawn(Rc::<Cellular<F>>::clone(&task));
     }
     JoinHandle { task }

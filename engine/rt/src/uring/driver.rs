@@ -10,7 +10,6 @@ use std::os::fd::IntoRawFd;
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use super::engine::{Engine, HEARTBEAT, fatal};
@@ -80,14 +79,6 @@ async fn sleep(engine: &Engine, shard: &Shard) -> bool {
     engine.post.set_asleep(true);
     // From here on completions signal and peers ring: what came before is seen now.
     if engine.is_quiet() && !engine.post.is_pending() {
-        engine
-            .pulse
-            .operations
-            .store(count(shard.operations_under_way()), Ordering::Relaxed);
-        engine
-            .pulse
-            .tasks
-            .store(count(shard.tasks.len()), Ordering::Relaxed);
         engine.parks.set(engine.parks.get().wrapping_add(1));
         Park {
             engine,
@@ -101,10 +92,6 @@ async fn sleep(engine: &Engine, shard: &Shard) -> bool {
     // kept waiting wakes at any time.
     let late = engine.clock().0.checked_sub(heartbeat.0);
     until == heartbeat && late.is_some_and(|late| late < 50_000_000)
-}
-
-fn count(number: usize) -> u64 {
-    u64::try_from(number).unwrap_or(u64::MAX)
 }
 
 /// Reads the shard's bell through glommio, for ever: its completion is what ends a park.

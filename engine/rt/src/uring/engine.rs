@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
@@ -58,9 +58,9 @@ pub(super) struct Abilities {
 #[derive(Debug, Default)]
 pub(crate) struct Pulse {
     pub(super) turns: AtomicU64,
-    pub(super) tasks: AtomicU64,
-    pub(super) operations: AtomicU64,
-    pub(super) ended: AtomicU64,
+    pub(super) tasks: AtomicUsize,
+    pub(super) operations: AtomicUsize,
+    pub(super) ended: AtomicBool,
 }
 
 /// See the module's comment.
@@ -277,7 +277,12 @@ impl Engine {
             happened = happened.saturating_add(1);
         }
         self.ring_peers();
-        self.pulse.turns.fetch_add(1, Ordering::Relaxed);
+        let pulse = &*self.pulse;
+        pulse.turns.fetch_add(1, Ordering::Relaxed);
+        pulse
+            .operations
+            .store(shard.operations_under_way(), Ordering::Relaxed);
+        pulse.tasks.store(shard.tasks.len(), Ordering::Relaxed);
         happened
     }
 

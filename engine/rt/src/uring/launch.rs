@@ -54,7 +54,7 @@ pub(crate) fn run(
                     let pulse = Arc::clone(&place.pulse);
                     let core = Arc::clone(&place.core);
                     let ended = catch_unwind(AssertUnwindSafe(|| shard_thread(place, main)));
-                    pulse.ended.store(1, Ordering::Relaxed);
+                    pulse.ended.store(true, Ordering::Relaxed);
                     match ended {
                         Ok(Ok(())) => Ok(()),
                         Ok(Err(error)) => {

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::{Context, Poll};
 
 use super::engine::Engine;
@@ -11,7 +11,8 @@ use crate::shard;
 use crate::task::{Priority, Task};
 
 struct Polled {
-    engine: Rc<Engine>,
+    /// glommio never drops a task that is not woken again, and the ring must not stay open for it.
+    engine: Weak<Engine>,
     task: Rc<dyn Task>,
     /// Background tasks only.
     pass: Option<Rc<Pass>>,
@@ -21,7 +22,7 @@ struct Polled {
 pub(super) fn spawn(engine: &Rc<Engine>, task: Rc<dyn Task>) {
     let background = task.priority() == Priority::Background;
     let polled = Polled {
-        engine: Rc::clone(engine),
+        engine: Rc::downgrade(engine),
         task,
         pass: background.then(Rc::default),
     };
@@ -32,7 +33,9 @@ impl Future for Polled {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let engine = &*self.engine;
+        let Some(engine) = self.engine.upgrade() else {
+            return Poll::Ready(());
+        };
         engine.polls.set(engine.polls.get().wrapping_add(1));
         let now = engine.clock();
         let polled = shard::with_current(|shard| {

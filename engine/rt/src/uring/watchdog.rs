@@ -79,7 +79,7 @@ pub(super) fn watch(
             continue;
         }
         for (shard, (pulse, seen)) in pulses.iter().zip(&mut seen).enumerate() {
-            if pulse.ended.load(Ordering::Relaxed) != 0 {
+            if pulse.ended.load(Ordering::Relaxed) {
                 continue;
             }
             let turns = pulse.turns.load(Ordering::Relaxed);

@@ -126,10 +126,11 @@ fn background_work_goes_on_while_the_foreground_is_never_idle() {
         }
         over.set(true);
         let now: Counters = counters();
-        // A tenth of the time in polls ten times as long: about one in a hundred.
+        // Its share is a matter of time (the gate's own tests see to it); but there is no turn in
+        // which only the background runs.
         let foreground = now.polls - before.polls;
         assert!(
-            foreground > 20 * 30,
+            foreground >= 20,
             "{foreground} polls beside 20 background ones"
         );
     });
