@@ -331,13 +331,19 @@ fn flip_bits(seed: u64, flips: u64) -> Result<(), String> {
     };
     let mut draw = workload::Draw(seed);
     let files = image.files();
+    let kinds = ["lane", "manifest", "segment", "CURRENT"];
     for flip in 0..flips {
-        let (path, size) = &files[draw.index(files.len())];
+        let kind = kinds[draw.index(kinds.len())];
+        let of_kind: Vec<_> = files
+            .iter()
+            .filter(|(path, _)| path.ends_with(kind))
+            .collect();
+        let (path, size) = of_kind[draw.index(of_kind.len())];
         if *size == 0 {
             continue;
         }
         let bytes = image.read(path).unwrap();
-        // Most of a lane is empty: half of the flips go where something is.
+        // Most of a file may be empty: half of the flips go where something is.
         let at = if flip % 2 == 0 {
             draw.below(*size)
         } else {

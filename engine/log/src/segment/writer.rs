@@ -35,6 +35,9 @@ pub(crate) struct SegmentWriter {
     /// Bytes were written since the last sync.
     lacks_sync: bool,
     allocated: u64,
+    /// Planted bug: the batches of the last extent.
+    #[cfg(odradek_planted)]
+    last_batches: Vec<TailBatch>,
 }
 
 /// Nothing that is encoded here is larger than its format allows; if it were, that is no fault of
@@ -76,6 +79,8 @@ impl SegmentWriter {
             lacks_index: false,
             lacks_sync: false,
             allocated: 0,
+            #[cfg(odradek_planted)]
+            last_batches: Vec::new(),
         })
     }
 
@@ -101,6 +106,8 @@ impl SegmentWriter {
             .iter()
             .fold(0, |sum: u64, batch| sum.saturating_add(batch.len()));
         let mut out = GrowBuf::with_capacity(extent_bytes(to_usize(total)));
+        #[cfg(odradek_planted)]
+        let batches = &self.reopen_last_extent(batches);
         let mut image = self.image;
         let mut start = 0;
         while let Some(rest) = batches.get(start..).filter(|rest| !rest.is_empty()) {
@@ -230,6 +237,31 @@ impl SegmentWriter {
             self.lacks_sync = false;
         }
         Ok(())
+    }
+
+    /// Planted bug: the last extent is read, extended and written again in place.
+    #[cfg(odradek_planted)]
+    fn reopen_last_extent(&mut self, batches: &[TailBatch]) -> Vec<TailBatch> {
+        let mut all = std::mem::take(&mut self.last_batches);
+        let bytes = all
+            .iter()
+            .fold(0, |sum: u64, batch| sum.saturating_add(batch.len()));
+        let is_planted = crate::planted::is(crate::planted::Bug::InPlaceTailRewrite);
+        match self.rows.last().copied() {
+            Some(row) if is_planted && all.first().is_some_and(|b| b.first == row.first) => {
+                self.rows.pop();
+                self.image.bytes = row.position;
+                self.image.record_bytes = self.image.record_bytes.saturating_sub(bytes);
+            }
+            _ => all.clear(),
+        }
+        all.extend_from_slice(batches);
+        let mut start = 0;
+        while let Some(rest) = all.get(start..).filter(|rest| !rest.is_empty()) {
+            self.last_batches = rest.to_vec();
+            start = start.saturating_add(extent_batches(rest));
+        }
+        all
     }
 
     /// Planted bug: goes on writing into this file behind a cut.

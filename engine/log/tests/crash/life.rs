@@ -158,7 +158,16 @@ async fn live(plan: Plan, ended: Ended, oracle: Shared, dumps: Dumps) -> Result<
     for driver in drivers {
         driver.await.map_err(|_| "a driver panicked".to_owned())?;
     }
-    engine_rt::sleep(plan.linger).await;
+    if plan.linger > Duration::ZERO {
+        // Checkpoints that deletions force are over after the first pause; what is appended then
+        // is in the lane alone, and after the second the lane says that it is durable.
+        engine_rt::sleep(plan.linger).await;
+        for number in 0..CHARACTERS.len() {
+            let driver = Driver::new(home(number), Rc::clone(&oracle), number, !plan.seed);
+            driver.run_appends(6).await;
+        }
+        engine_rt::sleep(plan.linger).await;
+    }
     if plan.stop {
         for store in &stores {
             store

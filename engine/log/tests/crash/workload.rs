@@ -174,7 +174,26 @@ impl Driver {
         }
     }
 
-    async fn steps(&mut self, steps: usize) -> Outcome {
+    /// Appends a little and waits until it is stable: what a lane holds at the end.
+    pub async fn run_appends(mut self, count: usize) {
+        if let Err(what) = self.appends(count).await {
+            let what = format!("partition {}, at the end: {what}", self.key.partition);
+            self.oracle.borrow_mut().fail(what);
+        }
+    }
+
+    async fn appends(&mut self, count: usize) -> Outcome {
+        self.take_up().await?;
+        for _ in 0..count {
+            if self.log.is_some() {
+                self.append().await?;
+            }
+        }
+        self.wait_stable().await
+    }
+
+    /// Takes the log up where a life, or a driver, left it.
+    async fn take_up(&mut self) -> Outcome {
         if let Some(log) = self.log.clone() {
             log.set_config(config(self.character))
                 .await
@@ -182,6 +201,11 @@ impl Driver {
             self.listen(&log);
             self.epoch = self.with(|p| p.state.epochs.latest().get()).max(0);
         }
+        Ok(())
+    }
+
+    async fn steps(&mut self, steps: usize) -> Outcome {
+        self.take_up().await?;
         for _ in 0..steps {
             if self.log.is_none() {
                 self.create().await?;
