@@ -2,8 +2,8 @@
 //! operation by a kill or a power cut, then recovered and compared with an oracle.
 //!
 //! Every failure prints the seed, the crash point and the draw; the same numbers give it again.
-//! `ODRADEK_CRASH_SEEDS=N` runs N workloads instead of the few of the short form, and
-//! `ODRADEK_CRASH_SEEDS=N-N` only that one.
+//! `ODRADEK_TEST_CRASH_SEEDS=N` runs N workloads instead of the few of the short form, and
+//! `ODRADEK_TEST_CRASH_SEEDS=N-N` only that one.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -37,9 +37,9 @@ const STEPS: usize = 60;
 /// A crash that is compared: how the node went down, and which of the possible outcomes it had.
 type Draw = (CrashKind, u64);
 
-/// The seeds to go through: so many from 1, or what `ODRADEK_CRASH_SEEDS` says.
+/// The seeds to go through: so many from 1, or what `ODRADEK_TEST_CRASH_SEEDS` says.
 fn seeds(short: u64) -> RangeInclusive<u64> {
-    let Ok(asked) = std::env::var("ODRADEK_CRASH_SEEDS") else {
+    let Ok(asked) = std::env::var("ODRADEK_TEST_CRASH_SEEDS") else {
         return 1..=short;
     };
     let number = |text: &str| text.parse::<u64>().expect("a number, or two as in 3-7");
@@ -50,7 +50,7 @@ fn seeds(short: u64) -> RangeInclusive<u64> {
 }
 
 fn is_long() -> bool {
-    std::env::var_os("ODRADEK_CRASH_SEEDS").is_some()
+    std::env::var_os("ODRADEK_TEST_CRASH_SEEDS").is_some()
 }
 
 fn ended(kind: CrashKind) -> Ended {

@@ -1,6 +1,6 @@
 //! The byte layouts: round trips, golden fixtures, every cut, every flipped byte, hostile bytes.
 //!
-//! The fixtures pin the bytes of format 1. `ODRADEK_WRITE_FIXTURES=1` writes them anew, which is
+//! The fixtures pin the bytes of format 1. `ODRADEK_TEST_WRITE_FIXTURES=1` writes them anew, which is
 //! right only together with a new format number or while the formats are marked unstable.
 #![allow(
     clippy::unwrap_used,
@@ -35,7 +35,7 @@ fn the_bytes_are_those_of_the_fixtures() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
     for Unit { name, bytes, .. } in units() {
         let path = folder.join(format!("{name}.bin"));
-        if std::env::var_os("ODRADEK_WRITE_FIXTURES").is_some() {
+        if std::env::var_os("ODRADEK_TEST_WRITE_FIXTURES").is_some() {
             std::fs::write(&path, &bytes).unwrap();
         }
         let golden = std::fs::read(&path).unwrap();
