@@ -39,7 +39,7 @@ use std::rc::Rc;
 const DEPTH: usize = 2;
 
 /// Closed frames that wait for their write; with more, appends wait.
-const CLOSED_FRAMES_MAX: usize = 2;
+const CLOSED_FRAMES_MAX: usize = 16;
 
 /// Part of the lane that may be in use before appends are slowed down, in percent.
 const THROTTLE_PERCENT: u64 = 90;

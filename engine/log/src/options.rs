@@ -12,12 +12,10 @@ pub struct StorageOptions {
     /// How much of the lane is written before the first start serves; the rest follows in the
     /// background.
     pub lane_bytes_at_start: u64,
-    /// A frame is closed when it holds this much.
+    /// A frame is closed when it would grow past this, unless one batch is larger.
     pub frame_bytes_target: u32,
     /// With a frame in flight the next one leaves when it holds this much.
     pub frame_bytes_early: u32,
-    /// No frame is larger, unless one batch is.
-    pub frame_bytes_max: u32,
     /// A tail of this size is moved to its segment in the background.
     pub tail_flush_bytes: u64,
     /// Recent bytes kept in memory after they reached a segment.
@@ -50,7 +48,6 @@ impl Default for StorageOptions {
             lane_bytes_at_start: 16 << 20,
             frame_bytes_target: 256 << 10,
             frame_bytes_early: 64 << 10,
-            frame_bytes_max: 8 << 20,
             tail_flush_bytes: 1 << 20,
             tail_cache_bytes: 64 << 20,
             extent_bytes_target: 256 << 10,

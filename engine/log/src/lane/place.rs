@@ -100,7 +100,7 @@ impl Lane {
             .file(state.half)
             .ready_bytes()
             .saturating_sub(state.position);
-        let bytes_max = u64::from(self.options.frame_bytes_max)
+        let bytes_max = u64::from(self.options.frame_bytes_target)
             .max(needed)
             .min(left);
         let capacity = self.initial_capacity(&state, payload_bytes);

@@ -28,7 +28,6 @@ pub(super) fn small_options() -> StorageOptions {
         lane_bytes_at_start: 128 << 10,
         frame_bytes_target: 16 << 10,
         frame_bytes_early: 8 << 10,
-        frame_bytes_max: 32 << 10,
         tail_flush_bytes: 8 << 10,
         tail_cache_bytes: 16 << 10,
         read_cache_bytes: 64 << 10,

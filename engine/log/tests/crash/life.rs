@@ -81,7 +81,6 @@ fn options(shards: usize) -> StorageOptions {
         lane_bytes_at_start: 384 << 10,
         frame_bytes_target: 16 << 10,
         frame_bytes_early: 8 << 10,
-        frame_bytes_max: 64 << 10,
         tail_flush_bytes: 32 << 10,
         tail_cache_bytes: 64 << 10,
         extent_bytes_target: 8 << 10,
