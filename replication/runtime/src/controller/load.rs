@@ -6,7 +6,7 @@ use crate::log_config::metadata_log_config;
 use crate::partition_replica::PartitionReplica;
 use crate::request::{ShardAnswer, ShardRequest};
 use engine_codec::batches;
-use engine_log::{PartitionLog, ReadOptions, Store};
+use engine_log::{LogState, PartitionLog, ReadOptions, Store};
 use engine_model::{ClusterId, LeaderEpoch, Offset, TopicPartition};
 use replication_metadata::{
     BrokerRegistration, Controller, MetadataDelta, MetadataImage, PartitionImage, decode_batch,
@@ -23,6 +23,10 @@ pub(super) async fn open_log(
 ) -> Result<Rc<PartitionReplica>, ControllerError> {
     let partition = TopicPartition::CLUSTER_METADATA;
     let log = if let Some(log) = store.find(partition) {
+        // An empty answer from a damaged log must not be taken for an empty log.
+        if let LogState::Offline(reason) = log.state() {
+            return Err(ControllerError::Unreadable(reason.to_string()));
+        }
         log.set_config(metadata_log_config()).await?;
         log
     } else {

@@ -182,3 +182,42 @@ fn logs_that_metadata_does_not_name_are_deleted_at_load() {
     })
     .unwrap();
 }
+
+/// Metadata that rotted refuses the start, and nothing is deleted or made anew because of it.
+#[test]
+fn a_rotten_metadata_log_refuses_the_start_and_healed_it_serves_again() {
+    let mut sim = Simulation::new(35);
+    let node = sim.add_node(1);
+    run(&mut sim, node, 1, |node| async move {
+        node.create_one("t", 2).await;
+    })
+    .unwrap();
+    let disk = sim.disk(node);
+    let clean = disk.snapshot();
+    let segments: Vec<(String, u64)> = disk
+        .files()
+        .into_iter()
+        .filter(|(path, _)| path.contains("/segments/"))
+        .collect();
+    assert_eq!(segments.len(), 1, "only metadata has records: {segments:?}");
+    let (path, bytes) = &segments[0];
+    let mut refused = 0;
+    for position in (0..*bytes).step_by(509) {
+        disk.restore(&clean);
+        disk.flip_bit(path, position, 3).unwrap();
+        let answer = run(&mut sim, node, 1, |_| async move {});
+        match answer {
+            Err(ControllerError::Storage(_) | ControllerError::Unreadable(_)) => refused += 1,
+            // Bits that nothing covers hold nothing.
+            Ok(()) => {}
+            Err(other) => panic!("{position}: {other:?}"),
+        }
+        disk.flip_bit(path, position, 3).unwrap();
+        run(&mut sim, node, 1, |node| async move {
+            assert!(node.image().topic_named("t").is_some());
+            assert_eq!(node.logs().len(), 2);
+        })
+        .unwrap();
+    }
+    assert!(refused > 0);
+}
