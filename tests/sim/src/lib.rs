@@ -12,9 +12,11 @@
 )]
 
 mod client;
+mod history;
 pub mod records;
 pub mod topics;
 mod world;
 
 pub use client::{Client, Hangup};
+pub use history::{History, Workload};
 pub use world::World;

@@ -4,7 +4,7 @@ use core::future::Future;
 use core::net::SocketAddr;
 use core::time::Duration;
 use engine_config::{BrokerConfig, Sources};
-use engine_rt::sim::{CrashKind, SimNode, Simulation, Unfinished};
+use engine_rt::sim::{CrashKind, LocalMain, SimNode, Simulation, Unfinished};
 use engine_rt::{StopHandle, System};
 use std::sync::{Arc, Mutex};
 use tools_node::{Node, NodeError, NodeOptions, Ready};
@@ -166,6 +166,19 @@ impl World {
         let seed = self.seed;
         self.try_client(LIMIT, program)
             .unwrap_or_else(|error| panic!("seed {seed}: a client did not end: {error}"))
+    }
+
+    /// Starts a client on a machine of its own, which runs along with whatever the test does next.
+    pub fn background<F: Future<Output = ()> + 'static>(
+        &mut self,
+        program: impl FnOnce(SocketAddr) -> F + 'static,
+    ) -> SimNode {
+        let address = self.address();
+        let machine = self.simulation.add_node(1);
+        let system = self.simulation.system(machine);
+        let main: LocalMain = Box::new(move || Box::pin(program(address)));
+        self.simulation.start_local(machine, &system, vec![main]);
+        machine
     }
 
     /// Runs a client for at most `limit`.
