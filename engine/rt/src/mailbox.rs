@@ -1,6 +1,6 @@
 //! Bounded queues from one shard to another, and the mark that tells a shard to look into them.
 //!
-//! A send puts the value into a lock-free ring, marks the receiving shard's [`Post`] and, once a
+//! A send puts the value into a lock-free ring, marks the receiving shard's `Post` and, once a
 //! turn and only if that shard sleeps, rings its bell. The shard looks through its mailboxes when
 //! it finds the mark, and wakes the tasks that wait on one that changed.
 //!

@@ -572,3 +572,6 @@ impl Drop for Submitted {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

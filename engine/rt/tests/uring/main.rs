@@ -1,6 +1,6 @@
 //! The io_uring backend on the real kernel.
 //!
-//! Rounds of the ping-pong tests are multiplied by `ODRADEK_RT_ROUNDS` (default 1, a few seconds
+//! Rounds of the ping-pong tests are multiplied by `ODRADEK_TEST_ROUNDS` (default 1, a few seconds
 //! in all).
 #![allow(
     clippy::unwrap_used,
@@ -72,7 +72,7 @@ fn loopback() -> SocketAddr {
 
 /// `count`, or as many more as the environment asks for.
 fn rounds(count: u64) -> u64 {
-    let factor = std::env::var("ODRADEK_RT_ROUNDS")
+    let factor = std::env::var("ODRADEK_TEST_ROUNDS")
         .ok()
         .and_then(|text| text.parse().ok());
     count * factor.unwrap_or(1_u64)
@@ -87,7 +87,7 @@ fn alone(test: &str, set_up: &str) -> std::process::Child {
         ))
         .arg(std::env::current_exe().unwrap())
         .arg(test)
-        .env("ODRADEK_RT_ALONE", test)
+        .env("ODRADEK_TEST_ALONE", test)
         .stdin(std::process::Stdio::piped())
         .stdout(std::process::Stdio::piped())
         .stderr(std::process::Stdio::piped())
@@ -97,5 +97,5 @@ fn alone(test: &str, set_up: &str) -> std::process::Child {
 
 /// Whether this process was made by [`alone`] for `test`.
 fn is_alone(test: &str) -> bool {
-    std::env::var("ODRADEK_RT_ALONE").is_ok_and(|name| name == test)
+    std::env::var("ODRADEK_TEST_ALONE").is_ok_and(|name| name == test)
 }
