@@ -96,11 +96,6 @@ impl Cluster {
         let topic = self.topics.get(topic)?;
         topic.partitions.iter().find(|p| p.index == partition)
     }
-
-    /// Forgets a topic, so that the next one to need it asks.
-    pub fn forget(&mut self, topic: &str) {
-        self.topics.remove(topic);
-    }
 }
 
 fn describe(topic: MetadataResponseTopic) -> Topic {

@@ -202,14 +202,6 @@ impl Consumer {
                 .all(|reading| reading.phase == Phase::Done)
     }
 
-    /// Where the next record of each partition will come from, for those that are being read.
-    pub fn positions(&self) -> impl Iterator<Item = (PartitionIndex, Offset)> {
-        self.partitions
-            .iter()
-            .filter(|(_, reading)| matches!(reading.phase, Phase::Reading | Phase::Done))
-            .map(|(partition, reading)| (*partition, reading.position))
-    }
-
     /// The phase a partition begins in.
     fn first_phase(&self) -> Phase {
         let needs_end = self.options.stops_at_end

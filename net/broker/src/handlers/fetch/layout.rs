@@ -14,11 +14,14 @@ use crate::question::{FetchAnswer, PartitionFetch, partition};
 
 /// From this version on topics are named by id alone.
 const IDS_FROM: i16 = 13;
+/// From this version on an answer can say who leads now; below it a hint could not be encoded.
+const LEADERS_FROM: i16 = 12;
 
 pub(super) struct Layout {
     topics: Vec<Topic>,
     places: Vec<(usize, usize)>,
     read_committed: bool,
+    names_leaders: bool,
 }
 
 struct Topic {
@@ -86,6 +89,7 @@ impl Layout {
             topics,
             places,
             read_committed: request.isolation_level == READ_COMMITTED,
+            names_leaders: version >= LEADERS_FROM,
         }
     }
 
@@ -157,7 +161,8 @@ impl Layout {
                     } else {
                         bytes = sum;
                     }
-                    part.into_data(image.as_deref(), self.read_committed)
+                    let image = image.as_deref().filter(|_| self.names_leaders);
+                    part.into_data(image, self.read_committed)
                 })
                 .collect();
             responses.push(FetchableTopicResponse {
@@ -233,7 +238,9 @@ impl Part {
 mod tests {
     use super::*;
     use bytes::Bytes;
-    use engine_model::{Offset, PartitionIndex};
+    use engine_model::{LeaderEpoch, NodeId, Offset, PartitionIndex, TopicId, TopicName};
+    use net_protocol::Message;
+    use replication_metadata::PartitionImage;
 
     fn layout(sizes: &[usize]) -> Layout {
         let part = |(place, size): (usize, &usize)| Part {
@@ -257,6 +264,37 @@ mod tests {
             }],
             places: Vec::new(),
             read_committed: false,
+            names_leaders: true,
+        }
+    }
+
+    #[test]
+    fn who_leads_now_is_told_where_the_version_can_say_it() {
+        let partition = PartitionImage {
+            leader: NodeId(7),
+            leader_epoch: LeaderEpoch::new(3),
+            partition_epoch: 0,
+            replicas: Vec::new(),
+            directories: Vec::new(),
+            isr: Vec::new(),
+            elr: Vec::new(),
+        };
+        for version in net_protocol::ApiKey::Fetch.versions() {
+            let mut layout = layout(&[0]);
+            layout.names_leaders = version >= LEADERS_FROM;
+            layout.topics[0].parts[0].answer.error = ErrorCode::FENCED_LEADER_EPOCH;
+            layout.topics[0].image = Some(Arc::new(TopicImage {
+                id: TopicId::ZERO,
+                name: TopicName::new("t").unwrap(),
+                partitions: vec![partition.clone()],
+                wanted_replication_factor: 1,
+                configs: std::collections::BTreeMap::new(),
+            }));
+            let response = layout.into_response(0);
+            let leader = response.responses[0].partitions[0].current_leader.leader_id;
+            assert_eq!(leader == NodeId(7), version >= LEADERS_FROM, "{version}");
+            let mut writer = net_protocol::Writer::new();
+            assert_eq!(response.encode(version, &mut writer), Ok(()), "{version}");
         }
     }
 
