@@ -34,7 +34,7 @@ use crate::store_core::StoreCore;
 use crate::tail::{Tail, TailBatch};
 use bytes::Bytes;
 use core::time::Duration;
-use engine_model::{LeaderEpoch, LogId, Offset, Timestamp, TopicPartition};
+use engine_model::{LeaderEpoch, LogId, Offset, Timestamp, TopicId, TopicPartition};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
@@ -331,6 +331,11 @@ impl PartitionLog {
 
     pub(crate) fn core(&self) -> Result<Rc<StoreCore>, StorageError> {
         self.inner.core.upgrade().ok_or(StorageError::Stopped)
+    }
+
+    /// Whether its partition could not be read: such a log is only kept for repair.
+    pub(crate) fn is_nameless(&self) -> bool {
+        self.inner.partition.topic_id == TopicId::ZERO
     }
 
     /// Refuses an offline log.

@@ -72,8 +72,14 @@ pub struct Store {
 
 impl Store {
     /// All logs of this shard, in the order of their ids.
+    ///
+    /// Not among them: logs set apart whose partition could not be read; repair knows them.
     pub fn logs(&self) -> Vec<PartitionLog> {
-        self.core.logs.borrow().values().cloned().collect()
+        let logs = self.core.logs.borrow();
+        logs.values()
+            .filter(|log| !log.is_nameless())
+            .cloned()
+            .collect()
     }
 
     /// The log of a partition.

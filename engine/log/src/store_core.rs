@@ -152,13 +152,31 @@ impl StoreCore {
         })
     }
 
-    /// Waits until payloads of these sizes can be placed in the lane, in the order of asking.
+    /// Waits until batches of these sizes can be placed in the lane, in the order of asking.
     ///
     /// What is returned must be held until they are placed, without awaiting. Errors: the fence,
     /// `TooLarge` for what no lane of this size can take, `DiskFull`. Cancel: safe.
     pub(crate) async fn wait_for_room(
         &self,
         sizes: impl Iterator<Item = usize> + Clone,
+    ) -> Result<Permit, StorageError> {
+        self.wait_for_turn(sizes, true).await
+    }
+
+    /// As [`StoreCore::wait_for_room`] for an entry that is no batch, on a full disk too: what
+    /// deletes and truncates must work there.
+    pub(crate) async fn wait_for_entry(
+        &self,
+        payload_bytes: usize,
+    ) -> Result<Permit, StorageError> {
+        self.wait_for_turn(core::iter::once(payload_bytes), false)
+            .await
+    }
+
+    async fn wait_for_turn(
+        &self,
+        sizes: impl Iterator<Item = usize> + Clone,
+        is_append: bool,
     ) -> Result<Permit, StorageError> {
         let turn = match self.gate.try_acquire(1) {
             Some(turn) => turn,
@@ -167,7 +185,7 @@ impl StoreCore {
         let mut was_throttled = false;
         loop {
             self.lane.check()?;
-            if let Some(free_bytes) = self.disk_full.get() {
+            if let Some(free_bytes) = self.disk_full.get().filter(|_| is_append) {
                 return Err(StorageError::DiskFull {
                     free_bytes,
                     reserve_bytes: self.options.disk_reserve_bytes,
@@ -183,7 +201,7 @@ impl StoreCore {
                 });
             }
             if self.lane.has_room(sizes.clone()) {
-                if was_throttled || !self.lane.is_crowded() {
+                if was_throttled || !is_append || !self.lane.is_crowded() {
                     return Ok(turn);
                 }
                 was_throttled = true;
@@ -200,7 +218,7 @@ impl StoreCore {
     /// Cancel: safe.
     pub(crate) async fn exclusive(&self) -> Result<Permit, StorageError> {
         loop {
-            drop(self.wait_for_room(core::iter::once(0)).await?);
+            drop(self.wait_for_entry(0).await?);
             let permit = self.files.acquire(1).await;
             self.lane.check()?;
             if self.capture.borrow().is_none() && self.lane.has_room(core::iter::once(0)) {

@@ -155,12 +155,13 @@ impl Lane {
     /// Puts a batch into the open frame, which `make_room` has seen to; `patch` changes the copy.
     pub(crate) fn put_append(&self, put: &Put<'_>, patch: impl FnOnce(&mut [u8])) {
         let mut state = self.state.borrow_mut();
-        let Some(open) = state.open.as_mut() else {
-            debug_assert!(false, "an entry is put after make_room");
-            return;
-        };
-        let Ok(range) = open.builder.append(put.row, put.payload) else {
-            debug_assert!(false, "an entry fits after make_room");
+        let appended = state
+            .open
+            .as_mut()
+            .and_then(|open| Some((open.builder.append(put.row, put.payload).ok()?, open)));
+        let Some((range, open)) = appended else {
+            drop(state);
+            self.misplaced();
             return;
         };
         patch(open.builder.payload_mut(range));
@@ -187,16 +188,28 @@ impl Lane {
     pub(crate) fn put_entry(&self, entry: &Entry) -> u64 {
         let mut state = self.state.borrow_mut();
         let sequence = state.next_sequence;
-        let Some(open) = state.open.as_mut() else {
-            debug_assert!(false, "an entry is put after make_room");
-            return sequence;
-        };
-        let put = open.builder.push(entry);
-        debug_assert!(put.is_ok(), "an entry fits after make_room");
-        open.wants_flush = true;
+        let put = state.open.as_mut().map(|open| {
+            open.wants_flush = true;
+            open.builder.push(entry)
+        });
         drop(state);
+        if !matches!(put, Some(Ok(_))) {
+            self.misplaced();
+        }
         self.work.notify_one();
         sequence
+    }
+
+    /// An entry was put without `make_room`: our own mistake, after which the lane no longer holds
+    /// what the logs show, so nothing may ever be acknowledged again.
+    fn misplaced(&self) {
+        debug_assert!(false, "an entry is put after make_room");
+        self.fence.raise(FenceCause {
+            operation: "append",
+            target: "frame".into(),
+            errno: 0,
+        });
+        self.wake_all();
     }
 
     /// Closes the open frame, if any: checksums are made, tails get their slices.

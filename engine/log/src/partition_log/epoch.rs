@@ -18,7 +18,7 @@ impl PartitionLog {
     /// Cancel: safe; it has begun or it has not.
     pub async fn begin_leader_epoch(&self, epoch: LeaderEpoch) -> Result<(), AppendError> {
         let core = self.core()?;
-        let _turn = core.wait_for_room(core::iter::once(0)).await?;
+        let _turn = core.wait_for_entry(0).await?;
         core.lane().check()?;
         self.check_online()?;
         let current = self.latest_leader_epoch();

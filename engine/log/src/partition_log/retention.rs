@@ -14,7 +14,7 @@ impl PartitionLog {
     /// not be durable yet.
     pub async fn advance_log_start(&self, offset: Offset) -> Result<(), StorageError> {
         let core = self.core()?;
-        let turn = core.wait_for_room(core::iter::once(0)).await?;
+        let turn = core.wait_for_entry(0).await?;
         core.lane().check()?;
         self.check_online()?;
         let (start, end) = (self.log_start_offset(), self.log_end_offset());

@@ -13,6 +13,9 @@ use engine_model::{LogId, Offset};
 /// The most bytes of one read, unless one extent is larger.
 const READ_BYTES_MAX: u64 = 1 << 20;
 
+/// Extents below this size are copied out of the read they came with.
+const SMALL_BYTES: usize = 64 << 10;
+
 /// What to read out of segments.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SegmentSpan {
@@ -173,7 +176,11 @@ impl Segments {
         let bytes = file.read_at(row.position, length).await?;
         let mut wanted = Bytes::new();
         for (place, other) in rows.iter().enumerate() {
-            let payload = checked(log, segment, other, row.position, &bytes)?;
+            let mut payload = checked(log, segment, other, row.position, &bytes)?;
+            if row_bytes(other) < SMALL_BYTES && row_bytes(other) < bytes.len() {
+                // The cache counts what it holds: a small slice must not hold a large read.
+                payload = Bytes::copy_from_slice(&payload);
+            }
             let weight = to_u64(row_bytes(other));
             self.extents.borrow_mut().insert(
                 (segment.file, other.position),

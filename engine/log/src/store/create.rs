@@ -16,10 +16,11 @@ const CREATE_BYTES: usize = 64;
 impl StoreCore {
     pub(crate) fn insert(&self, log: &PartitionLog) {
         self.logs.borrow_mut().insert(log.id(), log.clone());
-        // A log set apart whose partition is unknown stays out of sight.
-        self.by_partition
-            .borrow_mut()
-            .insert(log.partition(), log.clone());
+        if !log.is_nameless() {
+            self.by_partition
+                .borrow_mut()
+                .insert(log.partition(), log.clone());
+        }
     }
 
     fn remove(&self, log: &PartitionLog) {
@@ -88,7 +89,7 @@ impl Store {
     /// Waiters are told at once. Cancel: safe; the log is deleted or not.
     pub async fn delete(&self, partition: TopicPartition) -> Result<(), StorageError> {
         let core = &self.core;
-        let turn = core.wait_for_room(std::iter::once(0)).await?;
+        let turn = core.wait_for_entry(0).await?;
         core.lane().check()?;
         let Some(log) = self.find(partition) else {
             return Err(StorageError::NotFound(partition));

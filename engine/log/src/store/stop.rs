@@ -76,7 +76,7 @@ impl Store {
         for panic in self.tasks.join_all().await {
             tracing::error!(message = panic.message, "a task of the store panicked");
         }
-        for log in self.logs() {
+        for log in self.core.logs.borrow().values() {
             log.go_offline(OfflineReason::Stopped);
         }
         self.core.logs.borrow_mut().clear();
