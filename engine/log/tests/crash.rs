@@ -71,12 +71,21 @@ fn weaker(first: CrashKind, second: CrashKind) -> Ended {
 fn working(seed: u64) -> Plan {
     Plan {
         seed,
-        shards: 1,
+        shards: if seed.is_multiple_of(3) { 2 } else { 1 },
         steps: STEPS,
         probe: false,
         stop: seed.is_multiple_of(2),
         linger: Duration::ZERO,
         rot: false,
+    }
+}
+
+/// Shards that a node comes back with: mostly as many as before, but not always.
+fn shards_after(point: u64) -> usize {
+    match point % 8 {
+        0 => 3,
+        1 => 2,
+        _ => 1,
     }
 }
 
@@ -128,7 +137,7 @@ fn sweep(seed: u64, draws: &[Draw], swept: &mut Swept) -> Result<(), String> {
                 let image = lived.image(*kind, point.wrapping_mul(97).wrapping_add(*draw));
                 let probe = Plan {
                     probe: true,
-                    ..Plan::recover(seed ^ point, 1)
+                    ..Plan::recover(seed ^ point, shards_after(point))
                 };
                 run(probe, &image, ended(*kind), &lived.oracle, None)
                     .map_err(|what| format!("{kind:?}, draw {draw}: {what}"))?;
@@ -155,6 +164,7 @@ fn second_life(
     let mut chance = workload::Draw(seed.wrapping_mul(1_000_003).wrapping_add(point));
     let plan = Plan {
         seed: chance.next(),
+        shards: shards_after(point / 5),
         steps: STEPS / 2,
         ..working(seed)
     };
@@ -179,7 +189,7 @@ fn second_life(
     let image = second.image(second_kind, chance.next());
     let probe = Plan {
         probe: true,
-        ..Plan::recover(seed ^ point, 1)
+        ..Plan::recover(seed ^ point, shards_after(point))
     };
     run(probe, &image, before, &second.oracle, None).map_err(|error| what("third", error))?;
     swept.recoveries += 1;
@@ -237,7 +247,7 @@ fn recover_everywhere(seed: u64, every: u64, kind: CrashKind) -> Result<u64, Str
                 // take it.
                 let image = cut.image(kind, inner);
                 let twice = run(
-                    Plan::recover(inner, 1),
+                    Plan::recover(inner, shards_after(inner)),
                     &image,
                     ended(kind),
                     &lived.oracle,
