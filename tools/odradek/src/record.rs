@@ -2,8 +2,10 @@
 
 mod consume;
 mod format;
+mod input;
 mod lines;
 mod produce;
+mod template;
 
 use crate::cli::{Global, RecordVerb};
 use crate::driver::Driver;

@@ -1,24 +1,20 @@
 //! `odradek record produce`.
 
-use super::lines::{self, Lines};
+use super::input::{self, Input};
+use super::lines::Lines;
+use super::template::Template;
 use crate::cli::{AcksName, CompressionName, Format, Global, ProduceArguments};
 use crate::driver::Driver;
 use crate::failure::{Failure, Kind};
 use crate::output::{self, Row};
 use crate::properties::ClientProperties;
-use bytes::Bytes;
 use engine_codec::Compression;
-use engine_model::{Offset, PartitionIndex, Timestamp};
+use engine_model::{Offset, PartitionIndex};
 use net_client::{Acks, NewRecord, Producer, ProducerOptions, PushError, Step};
 use net_protocol::Text;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader};
 use std::time::{SystemTime, UNIX_EPOCH};
-
-/// How much of the input is read at once, in bytes.
-const INPUT_BYTES: usize = 1 << 20;
 
 /// What became of the records of one partition.
 #[derive(Serialize)]
@@ -57,7 +53,7 @@ pub fn run(
     arguments: &ProduceArguments,
 ) -> Result<(), Failure> {
     let template = Template::new(arguments)?;
-    let mut input = open(arguments)?;
+    let mut input = input::open(arguments)?;
     driver.connect()?;
     let options = options(driver, properties, arguments);
     let mut run = Run {
@@ -223,144 +219,10 @@ fn options(
     }
 }
 
-/// What every record has in common, and how a line becomes one.
-struct Template {
-    key: Option<Bytes>,
-    separator: Option<String>,
-    headers: Vec<(Bytes, Option<Bytes>)>,
-    partition: Option<PartitionIndex>,
-    null: Option<String>,
-}
-
-impl Template {
-    fn new(arguments: &ProduceArguments) -> Result<Self, Failure> {
-        let header = |text: &String| {
-            let parts = text.split_once('=');
-            let (name, value) = parts.ok_or_else(|| {
-                let what = format!("-H: {text:?} is no header");
-                Failure::new(Kind::Usage, what).hint("write -H NAME=VALUE")
-            })?;
-            let bytes = |text: &str| Bytes::copy_from_slice(text.as_bytes());
-            Ok((bytes(name), Some(bytes(value))))
-        };
-        Ok(Self {
-            key: arguments.key.clone().map(Bytes::from),
-            separator: arguments.key_separator.clone(),
-            headers: arguments
-                .headers
-                .iter()
-                .map(header)
-                .collect::<Result<_, Failure>>()?,
-            partition: arguments.partition.map(PartitionIndex::new),
-            null: arguments.null_value.clone(),
-        })
-    }
-
-    fn record(&self, line: Vec<u8>, number: u64) -> Result<NewRecord, Failure> {
-        let not_null = |bytes: Bytes| {
-            let is_null = self
-                .null
-                .as_ref()
-                .is_some_and(|null| bytes == null.as_bytes());
-            (!is_null).then_some(bytes)
-        };
-        let (key, value) = match &self.separator {
-            None => (self.key.clone(), Bytes::from(line)),
-            Some(separator) => {
-                let parts = lines::split(line, separator.as_bytes());
-                let (key, value) = parts.ok_or_else(|| {
-                    let what = format!("line {number} has no {separator:?} between key and value");
-                    Failure::new(Kind::Failed, what).hint("the lines before it were sent")
-                })?;
-                (not_null(key), value)
-            }
-        };
-        Ok(NewRecord {
-            partition: self.partition,
-            key,
-            value: not_null(value),
-            headers: self.headers.clone(),
-            timestamp: now(),
-        })
-    }
-}
-
-fn now() -> Timestamp {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
-}
-
 /// Where records without a key begin: another partition each time.
 fn seed() -> u64 {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     u64::from(since.subsec_nanos()) ^ (u64::from(std::process::id()) << 32)
-}
-
-/// Where lines come from.
-pub enum Input {
-    /// A file, which never makes anybody wait.
-    File(BufReader<File>),
-    /// Standard input.
-    Stdin(BufReader<io::Stdin>),
-}
-
-fn open(arguments: &ProduceArguments) -> Result<Lines<Input>, Failure> {
-    let Some(path) = &arguments.file else {
-        return Ok(Lines::new(Input::Stdin(BufReader::with_capacity(
-            INPUT_BYTES,
-            io::stdin(),
-        ))));
-    };
-    let file = File::open(path).map_err(|error| {
-        let kind = match error.kind() {
-            io::ErrorKind::NotFound => Kind::NotFound,
-            _ => Kind::Failed,
-        };
-        Failure::new(kind, format!("cannot open {}: {error}", path.display()))
-    })?;
-    Ok(Lines::new(Input::File(BufReader::with_capacity(
-        INPUT_BYTES,
-        file,
-    ))))
-}
-
-impl Input {
-    fn inner(&mut self) -> &mut dyn BufRead {
-        match self {
-            Self::File(file) => file,
-            Self::Stdin(stdin) => stdin,
-        }
-    }
-}
-
-impl io::Read for Input {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.inner().read(buffer)
-    }
-}
-
-impl BufRead for Input {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        self.inner().fill_buf()
-    }
-
-    fn consume(&mut self, count: usize) {
-        self.inner().consume(count);
-    }
-}
-
-impl Lines<Input> {
-    /// Whether the next line may not be there yet.
-    fn would_wait(&self) -> bool {
-        match self.input() {
-            Input::File(_) => false,
-            // A whole line in the buffer needs no waiting; a regular file as stdin looks the same as
-            // a pipe, at the price of a smaller batch at each buffer's end.
-            Input::Stdin(stdin) => !stdin.buffer().contains(&b'\n'),
-        }
-    }
 }
