@@ -83,8 +83,13 @@ impl History {
         let mut client = Client::try_connect(address).await?;
         let mut producer = ProducerId::NONE;
         if workload.is_idempotent {
-            let request = InitProducerIdRequest::default();
-            producer = client.call(4, &request).await?.producer_id;
+            let request = InitProducerIdRequest {
+                transactional_id: None,
+                ..InitProducerIdRequest::default()
+            };
+            let answer = client.call(4, &request).await?;
+            assert_eq!(answer.error_code, ErrorCode::NONE);
+            producer = answer.producer_id;
         }
         let mut sequences: BTreeMap<i32, i32> = BTreeMap::new();
         let mut under_way = Vec::new();
