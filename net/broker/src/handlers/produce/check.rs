@@ -4,7 +4,7 @@
 //! rule on internal topics.
 
 use bytes::Bytes;
-use engine_codec::{Batch, BatchError, Compression};
+use engine_codec::{Batch, BatchError, BatchErrorKind, Compression};
 use engine_model::ErrorCode;
 use net_protocol::{Records, Text};
 
@@ -60,7 +60,7 @@ pub(super) fn records(version: i16, records: Option<Records>) -> Result<Bytes, R
             ErrorCode::INVALID_RECORD,
             format!("Produce requests with version {version} are only allowed to contain record batches with magic version 2"),
         ),
-        error => words(ErrorCode::CORRUPT_MESSAGE, error.to_string()),
+        error => words(code(&error), error.to_string()),
     })?;
     if version < ZSTD_FROM && batch.header().attributes.compression() == Some(Compression::Zstd) {
         return Err(words(
@@ -79,6 +79,18 @@ pub(super) fn records(version: i16, records: Option<Records>) -> Result<Bytes, R
         ));
     }
     Ok(bytes)
+}
+
+fn code(error: &BatchError) -> ErrorCode {
+    match error.kind() {
+        BatchErrorKind::Corrupt => ErrorCode::CORRUPT_MESSAGE,
+        BatchErrorKind::TooLarge => ErrorCode::MESSAGE_TOO_LARGE,
+        BatchErrorKind::UnsupportedCompression => ErrorCode::UNSUPPORTED_COMPRESSION_TYPE,
+        BatchErrorKind::InvalidTimestamp => ErrorCode::INVALID_TIMESTAMP,
+        BatchErrorKind::UnsupportedMagic | BatchErrorKind::InvalidRecord => {
+            ErrorCode::INVALID_RECORD
+        }
+    }
 }
 
 fn words(code: ErrorCode, words: String) -> Refusal {
