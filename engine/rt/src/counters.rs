@@ -15,8 +15,8 @@ pub struct Counters {
     pub background_polls: u64,
     /// Times the shard slept.
     pub parks: u64,
-    /// Sleeps that only the heartbeat ended although something waited: lost wake-ups. Anything but
-    /// 0 is a fault of this crate or of the kernel.
+    /// Sleeps that the heartbeat ended and after which something waited: lost wake-ups, a fault of
+    /// this crate or of the kernel, or (rarely) work that came in the same moment.
     pub rescues: u64,
     /// Operations under way now.
     pub operations: usize,

@@ -191,6 +191,15 @@ impl Wheel {
             .unwrap_or_default()
     }
 
+    /// Keeps the room of a list that was taken, so that timers set later need no new one.
+    fn give_back(&mut self, list: usize, emptied: Vec<usize>) {
+        if let Some(members) = self.lists.get_mut(list)
+            && members.is_empty()
+        {
+            *members = emptied;
+        }
+    }
+
     /// The first occupied slot of the lowest occupied level: level, slot.
     fn first_slot(&self) -> Option<(usize, usize)> {
         self.occupied
@@ -254,9 +263,9 @@ impl Wheel {
             }
             self.tick = self.tick.max(start);
             let list = level * SLOTS + slot;
-            let members = self.take_list(list);
+            let mut members = self.take_list(list);
             let mut kept = false;
-            for index in members {
+            for index in members.drain(..) {
                 let Some(timer) = self.timers.get_mut(index) else {
                     continue;
                 };
@@ -271,6 +280,7 @@ impl Wheel {
                     kept = kept || level == 0;
                 }
             }
+            self.give_back(list, members);
             if kept {
                 // What is left of the current tick is not due yet, nor is anything after it.
                 break;

@@ -44,7 +44,8 @@ pub(super) async fn drive(engine: Rc<Engine>, shard: Rc<Shard>) {
         let happened = engine.turn(&shard);
         if std::mem::take(&mut overslept) && happened > 0 {
             engine.rescues.set(engine.rescues.get().wrapping_add(1));
-            tracing::error!(shard = %shard.id, "a wake-up was lost; the heartbeat found it");
+            // Now and then it is work that came in the same moment.
+            tracing::debug!(shard = %shard.id, "the heartbeat ended a sleep and found work");
         }
         if engine.finishing.get() && engine.specials() == 0 {
             return;
