@@ -25,6 +25,9 @@ pub fn run(global: &Global, arguments: &StartArguments) -> Result<(), Failure> {
     let started = Instant::now();
     init_log(global);
     let config = Arc::new(settings::read(global, arguments)?);
+    // A connection and an open file take a descriptor each; the usual soft limit of 1024 is for
+    // programs that use select(2).
+    engine_rt::process::raise_descriptor_limit(1 << 20);
     let system = System::uring(uring(&config)).map_err(|error| start_failure(&error))?;
     let directory = DataDirectory::new(&config, arguments.ephemeral)?;
     signals::stop_on_signals(system.stop_handle(), directory.to_remove(), global.quiet)?;
