@@ -12,7 +12,7 @@
 //!
 //! A walk through the crate: [`batches`] cuts a records field into [`Batch`]es, [`validate()`] checks
 //! one without opening it, [`validate_deep`] opens it, [`RecordIter`] yields its records,
-//! [`BatchBuilder`] writes one, [`recompress`] writes it anew with another compression.
+//! [`BatchBuilder`] writes one, [`recompress()`] writes it anew with another compression.
 //! Source: the Kafka protocol guide, "Record batch"; KIP-98, KIP-82, KIP-534.
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 

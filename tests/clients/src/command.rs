@@ -101,16 +101,19 @@ pub fn odradek() -> PathBuf {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY
         .get_or_init(|| {
-            let output = run(Command::new(env!("CARGO"))
-                .args(["build", "--locked", "--quiet", "-p", "tools-odradek"])
-                .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")));
-            assert!(output.code == 0, "building the binary: {}", output.stderr);
             // The test binary lies in TARGET/PROFILE/deps.
             let test = std::env::current_exe().expect("the path of this test");
             let folder = test
                 .parent()
                 .and_then(|deps| deps.parent())
                 .expect("a target folder");
+            let mut build = Command::new(env!("CARGO"));
+            build.args(["build", "--locked", "--quiet", "-p", "tools-odradek"]);
+            if folder.ends_with("release") {
+                build.arg("--release");
+            }
+            let output = run(build.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")));
+            assert!(output.code == 0, "building the binary: {}", output.stderr);
             folder.join("odradek")
         })
         .clone()

@@ -12,9 +12,9 @@ use engine_rt::sim::CrashKind;
 use tests_sim::records::Topic;
 use tests_sim::{Client, History, Workload, World, topics};
 
-/// Seeds of a short run; `ODRADEK_SIM_SEEDS` asks for more.
+/// Seeds of a short run; `ODRADEK_TEST_SIM_SEEDS` asks for more.
 fn seeds() -> u64 {
-    std::env::var("ODRADEK_SIM_SEEDS")
+    std::env::var("ODRADEK_TEST_SIM_SEEDS")
         .ok()
         .and_then(|text| text.parse().ok())
         .unwrap_or(6)
