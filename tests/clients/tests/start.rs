@@ -190,3 +190,27 @@ fn an_ephemeral_broker_leaves_nothing() {
     assert_eq!(broker.stop().code(), Some(0), "{}", broker.said());
     assert!(!folder.exists(), "{}", broker.said());
 }
+
+#[test]
+fn a_directory_of_a_newer_format_is_refused_and_left_alone() {
+    let mut broker = Broker::with_defaults();
+    assert_eq!(broker.stop().code(), Some(0), "{}", broker.said());
+    let current = broker.data_directory().join("CURRENT");
+    let mut bytes = fs::read(&current).unwrap();
+    // Layout: format at 8, length at 12, checksum at 16 over all but itself.
+    let length = usize::try_from(u32::from_le_bytes(bytes[12..16].try_into().unwrap())).unwrap();
+    bytes[8] += 1;
+    let crc = crc32c::crc32c_append(crc32c::crc32c(&bytes[..16]), &bytes[20..length]);
+    bytes[16..20].copy_from_slice(&crc.to_le_bytes());
+    fs::write(&current, &bytes).unwrap();
+    let data = broker.data_directory();
+    let output = start(&[
+        "--data-dir",
+        data.to_str().unwrap(),
+        "--listen",
+        "127.0.0.1:0",
+    ]);
+    assert_eq!(output.code, 2, "{}", output.stderr);
+    assert!(output.stderr.contains("newer"), "{}", output.stderr);
+    assert_eq!(fs::read(&current).unwrap(), bytes);
+}
