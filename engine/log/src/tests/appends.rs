@@ -1,3 +1,5 @@
+//! Appends: offsets, acknowledgements, duplicates, refusals.
+
 use super::support::*;
 use crate::{
     AppendError, AppendOptions, Durability, LogConfig, LogFailure, Origin, StorageError,

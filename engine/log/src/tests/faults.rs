@@ -1,3 +1,5 @@
+//! Disks that fail, fill up or rot: fences, back-pressure, quarantine.
+
 use super::support::*;
 use crate::{
     AppendError, LogFailure, LogState, OfflineReason, StorageError, StorageOptions, Store, open,

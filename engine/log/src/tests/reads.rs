@@ -1,3 +1,5 @@
+//! Reads from memory and from segments, bounds, lookups by time.
+
 use super::support::*;
 use crate::{ReadError, ReadOptions, StorageError};
 use engine_codec::BatchOptions;

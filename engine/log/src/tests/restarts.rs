@@ -1,3 +1,5 @@
+//! Restarts: recovery, other shard counts, directories that are refused.
+
 use super::support::*;
 use crate::{OpenError, StorageOptions, open};
 use core::time::Duration;

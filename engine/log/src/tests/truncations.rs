@@ -1,3 +1,5 @@
+//! Truncations and moves of the log start.
+
 use super::support::*;
 use crate::LogFailure;
 use engine_codec::BatchOptions;
