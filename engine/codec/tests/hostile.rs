@@ -10,16 +10,19 @@
 
 #[path = "cases/fixtures.rs"]
 mod fixtures;
+#[path = "cases/wrap.rs"]
+mod wrap;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use engine_codec::{
-    Attributes, Batch, BatchError, BatchHeader, Compression, CompressionError, DeepLimits,
-    HEADER_BYTES, Origin, RecordFault, batches, compress, crc, first_at_or_after, latest_record,
-    recompress, validate, validate_deep, varint,
+    Batch, BatchError, Compression, CompressionError, DeepLimits, HEADER_BYTES, Origin,
+    RecordFault, batches, compress, first_at_or_after, latest_record, recompress, validate,
+    validate_deep, varint,
 };
-use engine_model::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp};
+use engine_model::{LeaderEpoch, Offset, Timestamp};
 use fixtures::Fixture;
 use proptest::prelude::*;
+use wrap::{seal, wrap};
 
 const OUTPUT_MAX: usize = 1 << 20;
 
@@ -34,35 +37,6 @@ fn fixtures() -> Vec<Fixture> {
     let mut all = fixtures::java();
     all.extend(fixtures::librdkafka());
     all
-}
-
-/// A batch with a right length and checksum around whatever the payload is.
-fn wrap(compression: Compression, record_count: i32, payload: &[u8]) -> Batch {
-    let header = BatchHeader {
-        base_offset: Offset::ZERO,
-        length: i32::try_from(HEADER_BYTES - 12 + payload.len()).unwrap(),
-        partition_leader_epoch: LeaderEpoch::NONE,
-        magic: 2,
-        crc: 0,
-        attributes: Attributes::default().with_compression(compression),
-        last_offset_delta: record_count.saturating_sub(1).max(0),
-        base_timestamp: Timestamp(0),
-        max_timestamp: Timestamp(0),
-        producer_id: ProducerId::NONE,
-        producer_epoch: ProducerEpoch::NONE,
-        base_sequence: Sequence::NONE,
-        record_count,
-    };
-    let mut bytes = BytesMut::new();
-    header.write(&mut bytes);
-    bytes.put_slice(payload);
-    Batch::parse(&seal(bytes.to_vec())).unwrap()
-}
-
-fn seal(mut batch: Vec<u8>) -> Bytes {
-    let crc = crc::crc32c(&batch[21..]);
-    batch[17..21].copy_from_slice(&crc.to_be_bytes());
-    batch.into()
 }
 
 /// Asks everything of a batch that can be asked, to see it end.

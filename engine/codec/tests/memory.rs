@@ -10,14 +10,14 @@
     reason = "test code: a failure is the report"
 )]
 
-use bytes::{BufMut, Bytes, BytesMut};
-use engine_codec::{
-    Attributes, Batch, BatchHeader, Compression, DeepLimits, HEADER_BYTES, compress, decompress,
-    validate_deep,
-};
-use engine_model::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp};
+#[path = "cases/wrap.rs"]
+mod wrap;
+
+use bytes::Bytes;
+use engine_codec::{Batch, Compression, DeepLimits, compress, decompress, validate_deep};
 use peak_alloc::PeakAlloc;
 use twox_hash::XxHash32;
+use wrap::wrap;
 
 #[global_allocator]
 static ALLOCATED: PeakAlloc = PeakAlloc;
@@ -32,28 +32,6 @@ fn peak_of(work: impl FnOnce()) -> usize {
     let before = ALLOCATED.current_usage();
     work();
     ALLOCATED.peak_usage().saturating_sub(before)
-}
-
-fn wrap(compression: Compression, record_count: i32, payload: &[u8]) -> Batch {
-    let header = BatchHeader {
-        base_offset: Offset::ZERO,
-        length: i32::try_from(HEADER_BYTES - 12 + payload.len()).unwrap(),
-        partition_leader_epoch: LeaderEpoch::NONE,
-        magic: 2,
-        crc: 0,
-        attributes: Attributes::default().with_compression(compression),
-        last_offset_delta: record_count.saturating_sub(1).max(0),
-        base_timestamp: Timestamp(0),
-        max_timestamp: Timestamp(0),
-        producer_id: ProducerId::NONE,
-        producer_epoch: ProducerEpoch::NONE,
-        base_sequence: Sequence::NONE,
-        record_count,
-    };
-    let mut bytes = BytesMut::new();
-    header.write(&mut bytes);
-    bytes.put_slice(payload);
-    Batch::parse(&bytes.freeze()).unwrap()
 }
 
 /// The start of an LZ4 frame, its checksum right.
