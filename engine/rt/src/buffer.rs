@@ -1,9 +1,12 @@
-//! Memory that direct I/O accepts: aligned to 4 KiB, zeroed, of a fixed capacity.
+//! Memory that direct I/O accepts: aligned to 4 KiB, of a fixed capacity, used again and again.
 //!
-//! Keeps: `len <= capacity`; bytes between `len` and `capacity` are initialised (zero, or what
-//! an unfinished read left there); the address never changes.
+//! Keeps: `len <= capacity`; the first `len` bytes were written by their owner or by a completed
+//! read, and no others can be seen: what an earlier owner left behind never leaves; the address
+//! never changes.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+mod pool;
+
+use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 
 use bytes::Bytes;
@@ -13,7 +16,7 @@ pub const BLOCK_BYTES: usize = 4096;
 
 /// A buffer at an address that is a multiple of 4 KiB, as direct I/O wants it.
 ///
-/// Fixed capacity, rounded up to whole blocks; starts zeroed and empty.
+/// Fixed capacity, rounded up to whole blocks; starts empty.
 #[derive(Debug)]
 pub struct AlignedBuf {
     address: NonNull<u8>,
@@ -35,24 +38,12 @@ impl AlignedBuf {
         let capacity = bytes
             .max(1)
             .checked_next_multiple_of(BLOCK_BYTES)
-            .filter(|&c| isize::try_from(c).is_ok());
-        let Some(layout) = capacity.and_then(Self::layout) else {
-            handle_alloc_error(Layout::new::<[u8; BLOCK_BYTES]>())
-        };
-        // SAFETY: the layout's size is at least one block, never zero.
-        let address = unsafe { alloc_zeroed(layout) };
-        let Some(address) = NonNull::new(address) else {
-            handle_alloc_error(layout)
-        };
+            .unwrap_or(usize::MAX);
         Self {
-            address,
-            capacity: layout.size(),
+            address: pool::take(capacity),
+            capacity,
             len: 0,
         }
-    }
-
-    fn layout(capacity: usize) -> Option<Layout> {
-        Layout::from_size_align(capacity, BLOCK_BYTES).ok()
     }
 
     /// Bytes in use.
@@ -87,16 +78,27 @@ impl AlignedBuf {
         unsafe { std::slice::from_raw_parts_mut(self.address.as_ptr(), self.len) }
     }
 
-    /// The bytes not yet in use.
-    pub(crate) fn spare_mut(&mut self) -> &mut [u8] {
+    /// The bytes not yet in use; nothing is known of what is in them.
+    pub(crate) fn spare_mut(&mut self) -> &mut [MaybeUninit<u8>] {
         let room = self.remaining();
         // SAFETY: `len <= capacity`, so the result stays inside or one past the allocation.
         let start = unsafe { self.address.as_ptr().add(self.len) };
-        // SAFETY: `room` initialised bytes from there on belong to this buffer alone.
-        unsafe { std::slice::from_raw_parts_mut(start, room) }
+        // SAFETY: `room` bytes from there on belong to this buffer alone, initialised or not.
+        unsafe { std::slice::from_raw_parts_mut(start.cast(), room) }
     }
 
-    /// Takes `count` of the spare bytes into use, at most what remains.
+    /// The first `count` of the bytes not yet in use (at most what remains), made zero.
+    pub(crate) fn zeroed_spare_mut(&mut self, count: usize) -> &mut [u8] {
+        let count = count.min(self.remaining());
+        let start = self.spare_mut().as_mut_ptr().cast::<u8>();
+        // SAFETY: `count` bytes from there on are spare bytes of this buffer.
+        unsafe { start.write_bytes(0, count) };
+        // SAFETY: they have just been initialised, and `self` is borrowed exclusively.
+        unsafe { std::slice::from_raw_parts_mut(start, count) }
+    }
+
+    /// Takes `count` of the spare bytes into use, at most what remains. They were written: by the
+    /// kernel, or through `zeroed_spare_mut`.
     pub(crate) fn advance(&mut self, count: usize) {
         self.len = self.len.saturating_add(count).min(self.capacity);
     }
@@ -105,7 +107,7 @@ impl AlignedBuf {
     pub fn extend_from_slice(&mut self, bytes: &[u8]) -> usize {
         let count = bytes.len().min(self.remaining());
         if let (Some(to), Some(from)) = (self.spare_mut().get_mut(..count), bytes.get(..count)) {
-            to.copy_from_slice(from);
+            to.write_copy_of_slice(from);
         }
         self.advance(count);
         count
@@ -113,10 +115,7 @@ impl AlignedBuf {
 
     /// Appends `count` zero bytes, at most what remains; returns how many.
     pub fn extend_zeroed(&mut self, count: usize) -> usize {
-        let count = count.min(self.remaining());
-        if let Some(room) = self.spare_mut().get_mut(..count) {
-            room.fill(0);
-        }
+        let count = self.zeroed_spare_mut(count).len();
         self.advance(count);
         count
     }
@@ -135,7 +134,7 @@ impl AlignedBuf {
         self.len = self.len.min(len);
     }
 
-    /// The bytes as shared slices; the memory is freed with the last of them, on any shard.
+    /// The bytes as shared slices; the memory is given back with the last of them, on any shard.
     pub fn freeze(self) -> Bytes {
         Bytes::from_owner(self)
     }
@@ -149,10 +148,8 @@ impl AsRef<[u8]> for AlignedBuf {
 
 impl Drop for AlignedBuf {
     fn drop(&mut self) {
-        if let Some(layout) = Self::layout(self.capacity) {
-            // SAFETY: allocated in `with_capacity` with this same layout, freed once.
-            unsafe { dealloc(self.address.as_ptr(), layout) };
-        }
+        // SAFETY: taken in `with_capacity` with this same capacity, given back once.
+        unsafe { pool::give_back(self.address, self.capacity) };
     }
 }
 
@@ -172,7 +169,6 @@ mod tests {
             let mut buffer = AlignedBuf::with_capacity(asked);
             assert_eq!(buffer.capacity(), capacity);
             assert_eq!(buffer.spare_mut().as_ptr() as usize % BLOCK_BYTES, 0);
-            assert!(buffer.spare_mut().iter().all(|b| *b == 0));
         }
     }
 
@@ -194,6 +190,21 @@ mod tests {
         assert_eq!(buffer.pad_to_block(), 4086);
         assert!(buffer.as_slice()[10..].iter().all(|b| *b == 0));
         assert_eq!(buffer.pad_to_block(), 0);
+    }
+
+    #[test]
+    fn what_was_in_memory_before_is_not_seen() {
+        let mut first = AlignedBuf::with_capacity(8192);
+        first.extend_from_slice(&[7; 8192]);
+        let address = first.address;
+        drop(first);
+        let mut second = AlignedBuf::with_capacity(8192);
+        assert_eq!(second.address, address, "the same memory");
+        assert!(second.as_slice().is_empty());
+        second.extend_from_slice(&[1; 5]);
+        second.pad_to_block();
+        assert!(second.as_slice()[5..].iter().all(|b| *b == 0));
+        assert!(second.zeroed_spare_mut(9999).iter().all(|b| *b == 0));
     }
 
     #[test]

@@ -368,8 +368,8 @@ impl Kernel {
                 if !options.read {
                     return Err(libc::EBADF);
                 }
-                let spare = buffer.spare_mut();
-                let length = (*length).min(spare.len());
+                let spare = buffer.zeroed_spare_mut(*length);
+                let length = spare.len();
                 if options.direct && !(is_block(*offset, length) && is_aligned(spare)) {
                     return Err(libc::EINVAL);
                 }

@@ -98,7 +98,7 @@ impl Engine {
             } => {
                 let room = buffer.spare_mut();
                 let length = length_of(room.len().min(*length));
-                opcode::Read::new(types::Fd(file.raw()), room.as_mut_ptr(), length)
+                opcode::Read::new(types::Fd(file.raw()), room.as_mut_ptr().cast(), length)
                     .offset(*offset)
                     .build()
             }
