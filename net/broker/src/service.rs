@@ -76,8 +76,28 @@ impl Service for Broker {
                 None => Reply::Close,
                 Some(body) => encode(&request, version, &init_producer_id(&self, body).await),
             },
+            // Not advertised, so as good as unknown.
+            ApiKey::DeleteRecords
+            | ApiKey::OffsetForLeaderEpoch
+            | ApiKey::DescribeConfigs
+            | ApiKey::CreatePartitions
+            | ApiKey::DescribeCluster
+            | ApiKey::DescribeTopicPartitions => Reply::Close,
         }
     }
+}
+
+/// Whether requests of this API have a handler here.
+pub(crate) const fn is_served(api: ApiKey) -> bool {
+    !matches!(
+        api,
+        ApiKey::DeleteRecords
+            | ApiKey::OffsetForLeaderEpoch
+            | ApiKey::DescribeConfigs
+            | ApiKey::CreatePartitions
+            | ApiKey::DescribeCluster
+            | ApiKey::DescribeTopicPartitions
+    )
 }
 
 impl Broker {

@@ -80,8 +80,20 @@ apis! {
     CreateTopics = 19, versions 2-7, flexible 5+, advertised 2-7;
     /// Deletes topics.
     DeleteTopics = 20, versions 1-6, flexible 4+, advertised 1-6;
+    /// Deletes the records below an offset.
+    DeleteRecords = 21, versions 0-2, flexible 2+, advertised 0-2;
     /// Hands out a producer id. Version 6 is unstable in Kafka 4.3.1 and not spoken.
     InitProducerId = 22, versions 0-5, flexible 2+, advertised 0-5;
+    /// Tells where the records of a leader epoch end.
+    OffsetForLeaderEpoch = 23, versions 2-4, flexible 4+, advertised 2-4;
+    /// Shows settings.
+    DescribeConfigs = 32, versions 1-4, flexible 4+, advertised 1-4;
+    /// Adds partitions to topics.
+    CreatePartitions = 37, versions 0-3, flexible 2+, advertised 0-3;
+    /// Names the nodes of the cluster.
+    DescribeCluster = 60, versions 0-2, flexible 0+, advertised 0-2;
+    /// Describes partitions page by page.
+    DescribeTopicPartitions = 75, versions 0-0, flexible 0+, advertised 0-0;
 }
 
 /// A version of a message and whether it is flexible (KIP-482).

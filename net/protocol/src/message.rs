@@ -130,6 +130,42 @@ macro_rules! message {
             const KEY: $crate::api::ApiKey = KEY;
         }
     };
+    ($(#[$meta:meta])* nullable struct $name:ident { $($fields:tt)* }) => {
+        message! { $(#[$meta])* struct $name { $($fields)* } }
+
+        impl $crate::value::Nullable for $name {
+            fn bytes_min_nullable(_: $crate::api::Version) -> usize {
+                1
+            }
+
+            fn read_nullable(
+                version: $crate::api::Version,
+                reader: &mut $crate::reader::Reader,
+            ) -> Result<Option<Self>, $crate::error::DecodeError> {
+                if reader.is_struct_present()? {
+                    $crate::value::Value::read(version, reader).map(Some)
+                } else {
+                    Ok(None)
+                }
+            }
+
+            fn write_nullable(
+                value: Option<&Self>,
+                version: $crate::api::Version,
+                writer: &mut $crate::writer::Writer,
+            ) -> Result<(), $crate::error::EncodeError> {
+                // A byte tells whether there is one: 1 or -1.
+                match value {
+                    None => writer.bytes(&[0xff]),
+                    Some(value) => {
+                        writer.bytes(&[1]);
+                        $crate::value::Value::write(value, version, writer)?;
+                    }
+                }
+                Ok(())
+            }
+        }
+    };
     ($(#[$meta:meta])* struct $name:ident {$(
         $(#[$field_meta:meta])*
         $field:ident: $type:ty [

@@ -73,6 +73,11 @@ impl Reader {
         self.array().map(u8::from_be_bytes)
     }
 
+    /// Whether a struct that may be null follows: as in Kafka, any negative byte is a null.
+    pub(crate) fn is_struct_present(&mut self) -> Result<bool, DecodeError> {
+        Ok(self.u8()? < 0x80)
+    }
+
     /// A big-endian number of two bytes.
     pub fn i16(&mut self) -> Result<i16, DecodeError> {
         self.array().map(i16::from_be_bytes)

@@ -26,6 +26,18 @@ macro_rules! for_each_message {
         $call!(DeleteTopicsResponse, delete_topics);
         $call!(InitProducerIdRequest, init_producer_id);
         $call!(InitProducerIdResponse, init_producer_id);
+        $call!(DeleteRecordsRequest, delete_records);
+        $call!(DeleteRecordsResponse, delete_records);
+        $call!(OffsetForLeaderEpochRequest, offset_for_leader_epoch);
+        $call!(OffsetForLeaderEpochResponse, offset_for_leader_epoch);
+        $call!(DescribeConfigsRequest, describe_configs);
+        $call!(DescribeConfigsResponse, describe_configs);
+        $call!(CreatePartitionsRequest, create_partitions);
+        $call!(CreatePartitionsResponse, create_partitions);
+        $call!(DescribeClusterRequest, describe_cluster);
+        $call!(DescribeClusterResponse, describe_cluster);
+        $call!(DescribeTopicPartitionsRequest, describe_topic_partitions);
+        $call!(DescribeTopicPartitionsResponse, describe_topic_partitions);
     };
 }
 pub(crate) use for_each_message;

@@ -33,6 +33,10 @@ pub(crate) trait Nullable: Value {
     fn initial_nullable() -> Option<Self> {
         Some(Self::initial())
     }
+    /// The fewest bytes a value or a null takes in `version`.
+    fn bytes_min_nullable(version: Version) -> usize {
+        Self::bytes_min(version)
+    }
     /// Reads one value or a null.
     fn read_nullable(version: Version, reader: &mut Reader) -> Result<Option<Self>, DecodeError>;
     /// Writes a value or a null.
@@ -49,7 +53,7 @@ impl<T: Nullable> Value for Option<T> {
     }
 
     fn bytes_min(version: Version) -> usize {
-        T::bytes_min(version)
+        T::bytes_min_nullable(version)
     }
 
     fn read(version: Version, reader: &mut Reader) -> Result<Self, DecodeError> {

@@ -3,12 +3,13 @@
 //! Source: KIP-35, KIP-511, KIP-584.
 
 use engine_model::ErrorCode;
-use net_protocol::Text;
 use net_protocol::api_versions::{
     ApiVersionsRequest, ApiVersionsResponse, FinalizedFeatureKey, SupportedFeatureKey,
 };
+use net_protocol::{ApiKey, Text};
 
 use crate::features::{self, Feature};
+use crate::service::is_served;
 
 /// From this version on the request names the client's software.
 const SOFTWARE_FROM: i16 = 3;
@@ -27,6 +28,10 @@ pub(crate) fn api_versions(
             ..ApiVersionsResponse::default()
         };
     }
+    let mut spoken = ApiVersionsResponse::advertise();
+    spoken
+        .api_keys
+        .retain(|api| ApiKey::from_code(api.api_key).is_some_and(is_served));
     ApiVersionsResponse {
         supported_features: features::SUPPORTED
             .iter()
@@ -39,7 +44,7 @@ pub(crate) fn api_versions(
             .collect(),
         finalized_features_epoch: epoch,
         finalized_features: features::FINALIZED.iter().map(finalized).collect(),
-        ..ApiVersionsResponse::advertise()
+        ..spoken
     }
 }
 
@@ -54,7 +59,6 @@ fn finalized(feature: &Feature) -> FinalizedFeatureKey {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use net_protocol::ApiKey;
 
     fn request(name: &str, version: &str) -> ApiVersionsRequest {
         ApiVersionsRequest {
@@ -86,7 +90,10 @@ mod tests {
         let answer = api_versions(4, &request("a", "1"), 5);
         let produce = answer.api_keys.iter().find(|api| api.api_key == 0).unwrap();
         assert_eq!((produce.min_version, produce.max_version), (0, 13));
-        assert_eq!(answer.api_keys.len(), ApiKey::ALL.len());
+        assert_eq!(
+            answer.api_keys.len(),
+            ApiKey::ALL.iter().filter(|key| is_served(**key)).count()
+        );
         assert_eq!(answer.finalized_features_epoch, 5);
     }
 
