@@ -2,13 +2,23 @@
 
 use bytes::Bytes;
 use net_protocol::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
+use net_protocol::create_partitions::{CreatePartitionsRequest, CreatePartitionsResponse};
 use net_protocol::create_topics::{CreateTopicsRequest, CreateTopicsResponse};
+use net_protocol::delete_records::{DeleteRecordsRequest, DeleteRecordsResponse};
 use net_protocol::delete_topics::{DeleteTopicsRequest, DeleteTopicsResponse};
+use net_protocol::describe_cluster::{DescribeClusterRequest, DescribeClusterResponse};
+use net_protocol::describe_configs::{DescribeConfigsRequest, DescribeConfigsResponse};
+use net_protocol::describe_topic_partitions::{
+    DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse,
+};
 use net_protocol::fetch::{FetchRequest, FetchResponse};
 use net_protocol::find_coordinator::{FindCoordinatorRequest, FindCoordinatorResponse};
 use net_protocol::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
 use net_protocol::list_offsets::{ListOffsetsRequest, ListOffsetsResponse};
 use net_protocol::metadata::{MetadataRequest, MetadataResponse};
+use net_protocol::offset_for_leader_epoch::{
+    OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse,
+};
 use net_protocol::produce::{ProduceRequest, ProduceResponse};
 use net_protocol::{
     ApiKey, DecodeError, EncodeError, Message, Reader, Request, Text, request_frame,
@@ -110,6 +120,12 @@ calls! {
     CreateTopics(CreateTopicsRequest, CreateTopicsResponse);
     DeleteTopics(DeleteTopicsRequest, DeleteTopicsResponse);
     InitProducerId(InitProducerIdRequest, InitProducerIdResponse);
+    DeleteRecords(DeleteRecordsRequest, DeleteRecordsResponse);
+    OffsetForLeaderEpoch(OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse);
+    DescribeConfigs(DescribeConfigsRequest, DescribeConfigsResponse);
+    CreatePartitions(CreatePartitionsRequest, CreatePartitionsResponse);
+    DescribeCluster(DescribeClusterRequest, DescribeClusterResponse);
+    DescribeTopicPartitions(DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse);
 }
 
 impl Call {
