@@ -13,15 +13,22 @@
 
 mod broker;
 mod command;
+mod every_client;
 mod java;
 mod kcat;
 mod log;
+mod program;
+mod record;
+mod target;
 
 pub use broker::{Broker, BrokerOptions};
 pub use command::{Output, odradek, run, run_with_input};
 pub use java::Java;
 pub use kcat::{consume_partition, produce_partition};
 pub use log::{Delivered, RecordSeen, read_partition};
+pub use program::{Kind, Program, Refusal};
+pub use record::Record;
+pub use target::Target;
 
 /// Every compression a client may choose.
 pub const COMPRESSIONS: &[&str] = &["none", "gzip", "snappy", "lz4", "zstd"];
