@@ -2,10 +2,12 @@
 //!
 //! Keeps: every command has one line of help and two examples, which a test runs.
 
+mod bench;
 mod record;
 mod start;
 mod topic;
 
+pub use bench::{BenchArguments, BenchProduceArguments, BenchVerb};
 pub use record::{AcksName, CompressionName, ConsumeArguments, ProduceArguments, RecordVerb};
 pub use start::StartArguments;
 pub use topic::{CreateArguments, DeleteArguments, DescribeArguments, ListArguments, TopicVerb};
@@ -45,6 +47,9 @@ pub enum Noun {
     /// Produce and consume records
     #[command(subcommand)]
     Record(RecordVerb),
+    /// Measure this broker or any other
+    #[command(subcommand)]
+    Bench(BenchVerb),
 }
 
 /// Flags that every command takes.

@@ -20,6 +20,25 @@ const BOOTSTRAP_DEFAULT: &str = "127.0.0.1:9092";
 /// The variable of the environment that says where to ask first.
 const BOOTSTRAP_VARIABLE: &str = "ODRADEK_BOOTSTRAP_SERVER";
 
+/// Where to ask first: what the flag says, else the properties, else the environment.
+pub fn bootstrap(global: &Global, properties: &ClientProperties) -> Vec<String> {
+    let servers = global
+        .bootstrap_server
+        .clone()
+        .or_else(|| properties.bootstrap_servers.clone())
+        .or_else(|| {
+            std::env::var(BOOTSTRAP_VARIABLE)
+                .ok()
+                .filter(|v| !v.is_empty())
+        })
+        .unwrap_or_else(|| BOOTSTRAP_DEFAULT.to_owned());
+    servers
+        .split(',')
+        .map(|address| address.trim().to_owned())
+        .filter(|address| !address.is_empty())
+        .collect()
+}
+
 /// The blocking client.
 pub struct Driver {
     bootstrap: Vec<String>,
@@ -36,23 +55,9 @@ pub struct Driver {
 impl Driver {
     /// A driver that has not connected yet.
     pub fn new(global: &Global, properties: &ClientProperties) -> Self {
-        let servers = global
-            .bootstrap_server
-            .clone()
-            .or_else(|| properties.bootstrap_servers.clone())
-            .or_else(|| {
-                std::env::var(BOOTSTRAP_VARIABLE)
-                    .ok()
-                    .filter(|v| !v.is_empty())
-            })
-            .unwrap_or_else(|| BOOTSTRAP_DEFAULT.to_owned());
         let client_id = properties.client_id.clone();
         Self {
-            bootstrap: servers
-                .split(',')
-                .map(|address| address.trim().to_owned())
-                .filter(|address| !address.is_empty())
-                .collect(),
+            bootstrap: bootstrap(global, properties),
             client_id: client_id.map_or(Text::from_static("odradek"), Text::from),
             timeout: properties.request_timeout.unwrap_or(global.timeout),
             is_verbose: global.verbose > 0,

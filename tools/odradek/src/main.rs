@@ -5,6 +5,7 @@
 //! Does not: know how a node works (`tools_node`) or how Kafka is spoken (`net_client`).
 
 mod base64;
+mod bench;
 mod cli;
 mod driver;
 mod failure;
@@ -47,6 +48,10 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Some(Noun::Record(verb)) => {
             start::exit_130_on_ctrl_c()?;
             record::run(&cli.global, verb)
+        }
+        Some(Noun::Bench(verb)) => {
+            start::exit_130_on_ctrl_c()?;
+            bench::run(&cli.global, verb)
         }
     }
 }

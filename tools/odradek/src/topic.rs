@@ -30,6 +30,21 @@ fn learn_cluster(driver: &mut Driver) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Settings as `-c` takes them.
+///
+/// Errors: `Usage` for what is no assignment.
+pub fn configs(assignments: &[String]) -> Result<Vec<(Text, Text)>, Failure> {
+    let config = |assignment: &String| {
+        let parts = assignment.split_once('=');
+        let (key, value) = parts.ok_or_else(|| {
+            let what = format!("-c: {assignment:?} is no assignment");
+            Failure::new(Kind::Usage, what).hint("write -c KEY=VALUE")
+        })?;
+        Ok((Text::from(key.trim()), Text::from(value)))
+    };
+    assignments.iter().map(config).collect()
+}
+
 fn texts(names: &[String]) -> Vec<Text> {
     names.iter().map(|name| Text::from(name.as_str())).collect()
 }

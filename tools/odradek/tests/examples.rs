@@ -71,7 +71,8 @@ fn every_command_has_one_line_of_help_and_two_examples() {
             "topic create",
             "topic delete",
             "record produce",
-            "record consume"
+            "record consume",
+            "bench produce"
         ]
     );
     for verb in verbs {
@@ -96,7 +97,7 @@ fn the_examples_of_topics_and_records_work_in_the_order_of_a_topics_life() {
     let node = Node::ephemeral();
     let order = ["create", "produce", "consume", "list", "describe", "delete"];
     let mut verbs = verbs();
-    verbs.retain(|verb| verb.len() == 2);
+    verbs.retain(|verb| verb.len() == 2 && verb[0] != "bench");
     verbs.sort_by_key(|verb| order.iter().position(|name| *name == verb[1]));
     for verb in verbs {
         for example in examples(&help(&verb)) {
@@ -109,6 +110,21 @@ fn the_examples_of_topics_and_records_work_in_the_order_of_a_topics_life() {
                 "{example}: {output:#?}"
             );
             assert_eq!(output.stderr, "", "{example}");
+        }
+    }
+}
+
+#[test]
+fn the_examples_of_bench_measure_what_they_say() {
+    let node = Node::ephemeral();
+    let mut verbs = verbs();
+    verbs.retain(|verb| verb[0] == "bench");
+    assert!(!verbs.is_empty());
+    for verb in verbs {
+        for example in examples(&help(&verb)) {
+            let output = node.shell(&example);
+            assert_eq!(output.code, Some(0), "{example}: {output:#?}");
+            assert!(output.text().starts_with("FIGURE"), "{example}: {output:#?}");
         }
     }
 }

@@ -1,9 +1,9 @@
 //! `odradek topic create`.
 
-use super::{first_failure, learn_cluster};
+use super::{configs, first_failure, learn_cluster};
 use crate::cli::{CreateArguments, Global};
 use crate::driver::Driver;
-use crate::failure::{Failure, Kind};
+use crate::failure::Failure;
 use crate::output::{self, Row};
 use engine_model::{ErrorCode, TopicId};
 use net_client::{NewTopic, TopicResult};
@@ -74,16 +74,4 @@ pub fn run(
         output::print(global.format(), &rows)?;
     }
     first_failure("create", &results, is_fine)
-}
-
-fn configs(assignments: &[String]) -> Result<Vec<(Text, Text)>, Failure> {
-    let config = |assignment: &String| {
-        let parts = assignment.split_once('=');
-        let (key, value) = parts.ok_or_else(|| {
-            let what = format!("-c: {assignment:?} is no assignment");
-            Failure::new(Kind::Usage, what).hint("write -c KEY=VALUE")
-        })?;
-        Ok((Text::from(key.trim()), Text::from(value)))
-    };
-    assignments.iter().map(config).collect()
 }
