@@ -124,7 +124,10 @@ fn the_examples_of_bench_measure_what_they_say() {
         for example in examples(&help(&verb)) {
             let output = node.shell(&example);
             assert_eq!(output.code, Some(0), "{example}: {output:#?}");
-            assert!(output.text().starts_with("FIGURE"), "{example}: {output:#?}");
+            assert!(
+                output.text().starts_with("FIGURE"),
+                "{example}: {output:#?}"
+            );
         }
     }
 }
