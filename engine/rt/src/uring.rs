@@ -1,18 +1,19 @@
-//! Shards on io_uring: glommio polls tasks and parks the thread, a ring of our own does the I/O.
+//! Shards on io_uring: glommio polls tasks, a ring of our own does the I/O and sleeps.
 //!
 //! Why not glommio alone: it looks at its reactor only when it idles or its preempt timer (100 ms)
 //! fires, so its timers, sockets and channels are late while tasks run; its direct files choose
-//! polled I/O by the first file a thread opens. So everything that waits goes through our ring,
-//! and glommio's own ring has one client: the bell, a read of the eventfd that our ring signals.
+//! polled I/O by the first file a thread opens. So everything that waits goes through our ring, the
+//! thread too: it sleeps in the call that submits. glommio's own rings have no client but its
+//! preempt timer.
 //!
 //! | part | what it does |
 //! |------|--------------|
 //! | [`probe`] | looks at the machine before anything is promised |
 //! | `run` | one thread a shard, the watchdog beside them |
-//! | `engine` | the ring: submit, enter, reap, and the timeout that bounds a sleep |
+//! | `engine` | the ring: submit, enter, reap, sleep; the bell that peers ring |
 //! | `submit`, `complete` | an operation as ring entry, a completion as its result |
 //! | `direct` | the few things the ring cannot do |
-//! | `driver` | the task that turns the engine, and decides when to sleep |
+//! | `driver` | the task that lets tasks run, turns the engine, and decides when to sleep |
 //! | `gate` | when background tasks may run |
 
 mod area;

@@ -1,4 +1,4 @@
-//! The ring of one shard: what goes in, what comes out, and what bounds a sleep.
+//! The ring of one shard: what goes in, what comes out, and the sleep between.
 //!
 //! Keeps:
 //! - the ring is entered by its own thread only (SINGLE_ISSUER), and its deferred work runs only
@@ -8,11 +8,10 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
-use std::task::Waker;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use engine_model::{Moment, Timestamp};
@@ -31,11 +30,12 @@ use crate::task::Task;
 
 /// User data of entries that are no operations. Generations of operations would have to reach
 /// 2^32 - 1 on a slot that high to collide; slots are bounded far below.
-const TIMEOUT: u64 = u64::MAX;
-const TIMEOUT_UPDATE: u64 = u64::MAX - 1;
-const CANCEL: u64 = u64::MAX - 2;
+const BELL: u64 = u64::MAX;
+const CANCEL: u64 = u64::MAX - 1;
 /// IORING_ENTER_GETEVENTS, which the library does not name in its interface.
 const ENTER_GETEVENTS: u32 = 1;
+/// What a read of an eventfd takes.
+const BELL_BYTES: u32 = 8;
 /// Where the numbers above begin.
 const SPECIAL: u64 = u64::MAX - 15;
 
@@ -44,6 +44,15 @@ const SPECIAL: u64 = u64::MAX - 15;
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Rounds of enter and reap in one turn; what is left over waits for the tasks woken so far.
 const ROUNDS_MAX: usize = 16;
+
+/// How a system call into the ring came back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Entered {
+    /// With or without completions, or without having been made at all.
+    Back,
+    /// Because the time to sleep was over.
+    TimedOut,
+}
 
 /// What newer kernels can do.
 #[derive(Clone, Copy, Debug, Default)]
@@ -75,7 +84,6 @@ pub(super) struct Engine {
     /// Peers to ring at the end of the turn.
     rings: RefCell<Vec<usize>>,
     pub(super) gate: Gate,
-    pub(super) driver: RefCell<Option<Waker>>,
     /// Polls of tasks so far.
     pub(super) polls: Cell<u64>,
     /// Of these, foreground ones, and background ones that were let in.
@@ -85,13 +93,12 @@ pub(super) struct Engine {
     pub(super) parks: Cell<u64>,
     pub(super) rescues: Cell<u64>,
     pub(super) last_turn: Cell<Moment>,
-    /// Something came in that the driver has not looked at.
-    pub(super) stirred: Cell<bool>,
-    /// When the timeout in the ring goes off.
-    armed: Cell<Option<Moment>>,
+    /// When a task was last polled.
+    pub(super) last_poll: Cell<Moment>,
     /// Special entries that will complete.
     specials: Cell<usize>,
-    timespec: Box<Cell<types::Timespec>>,
+    /// What the read of the bell brings; nobody looks at it.
+    rung: Box<Cell<u64>>,
     pub(super) finishing: Cell<bool>,
     pub(super) pulse: Arc<Pulse>,
     pub(super) base: Instant,
@@ -130,7 +137,6 @@ impl Engine {
             post,
             rings: RefCell::default(),
             gate: Gate::new(quantum),
-            driver: RefCell::new(None),
             polls: Cell::new(0),
             foreground_polls: Cell::new(0),
             background_polls: Cell::new(0),
@@ -138,10 +144,9 @@ impl Engine {
             parks: Cell::new(0),
             rescues: Cell::new(0),
             last_turn: Cell::new(Moment(0)),
-            stirred: Cell::new(false),
-            armed: Cell::new(None),
+            last_poll: Cell::new(Moment(0)),
             specials: Cell::new(0),
-            timespec: Box::new(Cell::new(types::Timespec::new())),
+            rung: Box::default(),
             finishing: Cell::new(false),
             pulse,
             base,
@@ -209,16 +214,16 @@ impl Engine {
             ring.submitter()
                 .enter::<libc::sigset_t>(count, 0, ENTER_GETEVENTS, None)
         };
-        if let Err(error) = entered {
-            match error.raw_os_error() {
-                // Interrupted, or the kernel is short of something for a moment: what was not
-                // taken stays in the queue for the next round.
-                Some(libc::EINTR | libc::EAGAIN | libc::EBUSY | libc::ENOMEM) => {
-                    self.stirred.set(true);
-                }
-                _ => fatal(&error),
-            }
-        }
+        after_enter(entered);
+    }
+
+    /// Submits what there is and waits for a completion, for `duration` at most.
+    pub(super) fn sleep(&self, duration: Duration) -> Entered {
+        let ring = self.ring.borrow();
+        self.enters.set(self.enters.get().wrapping_add(1));
+        let timespec = types::Timespec::from(duration);
+        let arguments = types::SubmitArgs::new().timespec(&timespec);
+        after_enter(ring.submitter().submit_with_args(1, &arguments))
     }
 
     /// Hands over every completion that is there; returns how many were of operations.
@@ -236,7 +241,7 @@ impl Engine {
                 break;
             };
             if data >= SPECIAL {
-                self.special(data);
+                self.special(data, result);
             } else {
                 count = count.saturating_add(1);
                 self.completed(shard, OpId::from_u64(data), result, flags);
@@ -251,11 +256,28 @@ impl Engine {
         count
     }
 
-    fn special(&self, data: u64) {
+    fn special(&self, data: u64, result: i32) {
         self.specials.set(self.specials.get().saturating_sub(1));
-        if data == TIMEOUT {
-            self.armed.set(None);
+        if data == BELL && !self.finishing.get() {
+            if result < 0 && result != -libc::EINTR && result != -libc::EAGAIN {
+                fatal(&std::io::Error::from_raw_os_error(-result));
+            }
+            self.listen();
         }
+    }
+
+    /// Reads the shard's bell, which ends a sleep when a peer rings it.
+    ///
+    /// No eventfd is registered with the ring: one that is signalled from inside the signal of
+    /// another is put off by the kernel for an RCU grace period (20 ms, measured on Linux 6.18)
+    /// and, from the second time on, dropped.
+    pub(super) fn listen(&self) {
+        let Some(bell) = self.post.bell() else { return };
+        let room = self.rung.as_ptr().cast::<u8>();
+        self.push_special(
+            opcode::Read::new(types::Fd(bell.as_raw_fd()), room, BELL_BYTES).build(),
+            BELL,
+        );
     }
 
     /// Submits, runs what the kernel has deferred, hands completions over, fires timers, delivers
@@ -286,7 +308,8 @@ impl Engine {
         happened
     }
 
-    fn ring_peers(&self) {
+    /// Wakes the peers that were told something since the last time.
+    pub(super) fn ring_peers(&self) {
         let mut rings = self.rings.borrow_mut();
         for index in rings.drain(..) {
             if let Some(post) = self.core.posts.get(index) {
@@ -295,83 +318,37 @@ impl Engine {
         }
     }
 
-    /// Nothing waits to be submitted, run or reaped.
+    /// Nothing waits to be handed over or reaped; entries may wait to be submitted.
     pub(super) fn is_quiet(&self) -> bool {
-        if self.stirred.replace(false)
-            || !self.backlog.borrow().is_empty()
-            || !self.instant.borrow().is_empty()
-            || !self.rings.borrow().is_empty()
-        {
+        if !self.backlog.borrow().is_empty() || !self.instant.borrow().is_empty() {
             return false;
         }
         let mut ring = self.ring.borrow_mut();
-        let queue = ring.submission();
-        if !queue.is_empty() || queue.taskrun() || queue.cq_overflow() {
-            return false;
-        }
-        drop(queue);
-        ring.completion().is_empty()
-    }
-
-    /// Sees to it that the ring signals at `moment` or before.
-    pub(super) fn arm(&self, moment: Moment) {
-        if self.armed.get().is_some_and(|armed| armed <= moment) {
-            return;
-        }
-        let left = moment.saturating_since(self.clock());
-        self.timespec.set(types::Timespec::from(left));
-        let timespec = self.timespec.as_ptr().cast_const();
-        if self.armed.get().is_some() {
-            // If it has gone off meanwhile, its completion is there and ends the sleep.
-            self.push_special(
-                opcode::TimeoutUpdate::new(TIMEOUT, timespec).build(),
-                TIMEOUT_UPDATE,
-            );
-        } else {
-            self.push_special(opcode::Timeout::new(timespec).build(), TIMEOUT);
-        }
-        self.armed.set(Some(moment));
-        // The kernel reads the time when it takes the entry, so it must do so before the next arm.
-        self.enter();
-    }
-
-    /// Whether completions signal the eventfd: only those that end a sleep need to.
-    pub(super) fn signal_completions(&self, on: bool) {
-        let mut ring = self.ring.borrow_mut();
-        let queue = ring.completion();
-        if on {
-            queue.enable_eventfd();
-        } else {
-            queue.disable_eventfd();
-        }
-        drop(queue);
-        // Whoever looks at the queue next must not have looked before this was said.
-        fence(Ordering::SeqCst);
-    }
-
-    /// Makes the ring signal the shard's bell.
-    pub(super) fn register_signal(&self, bell: &OwnedFd) -> std::io::Result<()> {
-        self.ring
-            .borrow()
-            .submitter()
-            .register_eventfd(bell.as_raw_fd())
+        !ring.submission().cq_overflow() && ring.completion().is_empty()
     }
 
     /// Takes the special entries back, so that nothing in the ring refers to this struct.
     pub(super) fn cancel_specials(&self) {
         self.finishing.set(true);
-        self.push_special(opcode::AsyncCancel::new(TIMEOUT).build(), CANCEL);
+        self.push_special(opcode::AsyncCancel::new(BELL).build(), CANCEL);
     }
 
     pub(super) fn specials(&self) -> usize {
         self.specials.get()
     }
+}
 
-    pub(super) fn wake_driver(&self) {
-        let waker = self.driver.borrow_mut().take();
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+/// What a system call into the ring says.
+fn after_enter(entered: std::io::Result<usize>) -> Entered {
+    let Err(error) = entered else {
+        return Entered::Back;
+    };
+    match error.raw_os_error() {
+        Some(libc::ETIME) => Entered::TimedOut,
+        // Interrupted, or the kernel is short of something for a moment: what was not taken stays
+        // in the queue for the next round.
+        Some(libc::EINTR | libc::EAGAIN | libc::EBUSY | libc::ENOMEM) => Entered::Back,
+        _ => fatal(&error),
     }
 }
 
@@ -387,14 +364,11 @@ pub(super) struct UringBackend(pub(super) Rc<Engine>);
 impl Backend for UringBackend {
     fn submit(&self, id: OpId, operation: &mut Operation) {
         self.0.submit_operation(id, operation);
-        self.0.stirred.set(true);
-        self.0.wake_driver();
     }
 
     fn cancel(&self, id: OpId) {
         self.0
             .push_special(opcode::AsyncCancel::new(id.to_u64()).build(), CANCEL);
-        self.0.wake_driver();
     }
 
     fn close_now(&self, raw: RawDescriptor) {
@@ -410,8 +384,6 @@ impl Backend for UringBackend {
         if !rings.contains(&shard) {
             rings.push(shard);
         }
-        drop(rings);
-        self.0.wake_driver();
     }
 
     fn now(&self) -> Moment {

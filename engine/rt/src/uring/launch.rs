@@ -1,13 +1,15 @@
 //! One thread a shard: set up, run the main, take everything back.
 //!
 //! The end of a shard: drop its tasks, cancel what waits for peers, reap until nothing is under
-//! way, stop the driver and the bell, free. Past the grace period what the kernel still holds is
+//! way, stop bell and driver, free. Past the grace period what the kernel still holds is
 //! left behind, never freed under its hands.
 
 use std::cell::Cell;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -121,10 +123,6 @@ fn shard_thread(place: Place<'_>, main: ShardMain) -> Result<(), RunError> {
     let Some(post) = place.core.posts.get(place.id.index()).cloned() else {
         return Ok(());
     };
-    let (Some(bell), Some(bell_copy)) = (post.bell(), post.bell().map(OwnedFd::try_clone)) else {
-        return Ok(());
-    };
-    let bell_copy = bell_copy.map_err(|e| start::no_ring(&e))?;
     let can = abilities(&ring);
     let engine = Engine::new(Parts {
         ring,
@@ -135,30 +133,28 @@ fn shard_thread(place: Place<'_>, main: ShardMain) -> Result<(), RunError> {
         quantum: place.config.quantum,
         can,
     });
-    engine
-        .register_signal(bell)
-        .map_err(|e| start::no_ring(&e))?;
     let backend = Box::new(UringBackend(Rc::clone(&engine)));
     let shard = Shard::new(place.id, place.core, backend);
     let entered = shard.enter();
     let clean = Cell::new(true);
-    let ended = executor.run(async {
+    let root = async {
         let driver =
             glommio::spawn_local(driver::drive(Rc::clone(&engine), Rc::clone(&shard))).detach();
-        let listening =
-            glommio::spawn_local(driver::listen(Rc::clone(&engine), bell_copy)).detach();
         let ended = spawn_on(&shard, Priority::Foreground, async move { main().await }).await;
         clean.set(wind_down(&engine, &shard, place.config).await);
         engine.cancel_specials();
-        driver::next_turn(&engine).await;
         driver.await;
-        super::ring_bell(bell);
-        listening.await;
         ended.map_err(|panicked| RunError::MainPanicked {
             shard: shard.id,
             message: panicked.message,
         })
-    });
+    };
+    let mut root = pin!(root);
+    // What this task wakes is runnable too: its polls count as those of any other.
+    let ended = executor.run(poll_fn(|cx| {
+        engine.polls.set(engine.polls.get().wrapping_add(1));
+        root.as_mut().poll(cx)
+    }));
     shard.end();
     drop(entered);
     if clean.get() {
@@ -168,7 +164,7 @@ fn shard_thread(place: Place<'_>, main: ShardMain) -> Result<(), RunError> {
     } else {
         // The kernel may still write into these: they stay where they are for ever.
         std::mem::forget(Rc::clone(&shard));
-        std::mem::forget(engine);
+        std::mem::forget(Rc::clone(&engine));
     }
     ended
 }

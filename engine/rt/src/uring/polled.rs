@@ -1,4 +1,4 @@
-//! A task of ours as a task of glommio: each poll counts, and wakes a driver that sleeps.
+//! A task of ours as a task of glommio: each poll counts, so that the driver knows of it.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -38,7 +38,8 @@ impl Future for Polled {
         };
         engine.polls.set(engine.polls.get().wrapping_add(1));
         let now = engine.clock();
-        let polled = shard::with_current(|shard| {
+        engine.last_poll.set(now);
+        shard::with_current(|shard| {
             // The driver is one task among many: where they are so many, or so slow, that the
             // ring has waited for a quantum, it is looked after here and now.
             if now.saturating_since(engine.last_turn.get()) > engine.quantum {
@@ -60,8 +61,6 @@ impl Future for Polled {
                 .set(engine.foreground_polls.get().wrapping_add(1));
             shard.begin_streak(now);
             self.task.poll(cx)
-        });
-        engine.wake_driver();
-        polled
+        })
     }
 }
