@@ -11,6 +11,8 @@ use std::ptr::NonNull;
 
 use bytes::Bytes;
 
+pub(crate) use pool::trim as trim_pool;
+
 /// Alignment of buffers and of direct I/O, in bytes.
 pub const BLOCK_BYTES: usize = 4096;
 

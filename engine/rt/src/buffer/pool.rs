@@ -3,8 +3,9 @@
 //! A fresh block costs page faults and the kernel's zeroing, several times what is done with the
 //! bytes. So a block that is given back waits here for the next buffer of its size.
 //!
-//! Keeps: at most [`POOL_BYTES_MAX`] wait on a thread; a block belongs to a buffer or to one pool,
-//! never to both; a block goes to the pool of the thread that drops it.
+//! Keeps: at most [`POOL_BYTES_MAX`] wait on a thread, and [`trim`] gives back what is not used; a
+//! block belongs to a buffer or to one pool, never to both; a block goes to the pool of the thread
+//! that drops it.
 //! Does not: clear anything. Only what a buffer has taken into use can be read from it.
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
@@ -13,15 +14,17 @@ use std::ptr::NonNull;
 
 use super::BLOCK_BYTES;
 
-/// Bytes that wait for the next buffer, of one thread.
-const POOL_BYTES_MAX: usize = 16 << 20;
+/// Bytes that wait for the next buffer, of one thread: a log gives back half a lane at once.
+const POOL_BYTES_MAX: usize = 128 << 20;
+/// Each [`trim`] gives back one part in this many of what was not used.
+const TRIM_SHARE: usize = 4;
 /// Blocks of memory up to this size are kept, in bytes.
 const KEPT_BYTES_MAX: usize = 2 << 20;
 /// Sizes from one power of two to the next, so that at most a fifth of a block lies idle.
 const STEPS: usize = 4;
 
 thread_local! {
-    static POOL: RefCell<Pool> = const { RefCell::new(Pool { classes: Vec::new(), bytes: 0 }) };
+    static POOL: RefCell<Pool> = const { RefCell::new(Pool::new()) };
 }
 
 /// What memory for `capacity` bytes really takes: the size of its class.
@@ -64,13 +67,40 @@ struct Pool {
     /// Free memory by class, the last one given back on top: it is the warmest.
     classes: Vec<Vec<NonNull<u8>>>,
     bytes: usize,
+    /// The fewest bytes that waited since the last trim.
+    unused: usize,
 }
 
 impl Pool {
+    const fn new() -> Self {
+        Self {
+            classes: Vec::new(),
+            bytes: 0,
+            unused: 0,
+        }
+    }
+
     fn take(&mut self, class: Class) -> Option<NonNull<u8>> {
         let memory = self.classes.get_mut(class.index)?.pop()?;
         self.bytes = self.bytes.saturating_sub(class.bytes);
+        self.unused = self.unused.min(self.bytes);
         Some(memory)
+    }
+
+    /// Gives `bytes` back to the allocator, or a little more, largest blocks first.
+    fn release(&mut self, bytes: usize) {
+        let left = self.bytes.saturating_sub(bytes);
+        for blocks in (1..=KEPT_BYTES_MAX / BLOCK_BYTES).rev() {
+            let Some(class) = Class::of(blocks.saturating_mul(BLOCK_BYTES)) else {
+                continue;
+            };
+            while self.bytes > left
+                && let Some(memory) = self.take(class)
+            {
+                // SAFETY: memory of this class, which nobody else knows.
+                unsafe { free(memory, class.bytes) };
+            }
+        }
     }
 
     /// Keeps `memory`, unless the pool is full.
@@ -93,15 +123,7 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        for blocks in 1..=KEPT_BYTES_MAX / BLOCK_BYTES {
-            let Some(class) = Class::of(blocks.saturating_mul(BLOCK_BYTES)) else {
-                continue;
-            };
-            while let Some(memory) = self.take(class) {
-                // SAFETY: memory of this class, which nobody else knows.
-                unsafe { free(memory, class.bytes) };
-            }
-        }
+        self.release(self.bytes);
     }
 }
 
@@ -165,6 +187,18 @@ pub(super) unsafe fn give_back(memory: NonNull<u8>, capacity: usize) {
     }
 }
 
+/// Gives back a part of what this thread has not used since the last call. Called now and then.
+pub(crate) fn trim() {
+    let _ = POOL.try_with(|pool| {
+        let mut pool = pool.borrow_mut();
+        if pool.unused > 0 {
+            let share = pool.unused.div_ceil(TRIM_SHARE);
+            pool.release(share);
+        }
+        pool.unused = pool.bytes;
+    });
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -196,10 +230,7 @@ mod tests {
     #[test]
     fn a_full_pool_keeps_nothing_more() {
         let class = Class::of(KEPT_BYTES_MAX).unwrap();
-        let mut pool = Pool {
-            classes: Vec::new(),
-            bytes: 0,
-        };
+        let mut pool = Pool::new();
         for _ in 0..POOL_BYTES_MAX / KEPT_BYTES_MAX {
             assert!(pool.keep(class, fresh(class.bytes)));
         }
@@ -211,5 +242,31 @@ mod tests {
         );
         // SAFETY: the pool did not take it.
         unsafe { free(more, class.bytes) };
+    }
+
+    #[test]
+    fn what_is_not_used_is_given_back_step_by_step_and_what_is_stays() {
+        let waiting = || POOL.with_borrow(|pool| pool.bytes);
+        let hold: Vec<_> = (0..8)
+            .map(|_| crate::AlignedBuf::with_capacity(1 << 20))
+            .collect();
+        trim();
+        drop(hold);
+        assert_eq!(waiting(), 8 << 20);
+        trim();
+        assert_eq!(waiting(), 8 << 20, "they have just come");
+        for _ in 0..10 {
+            let used: Vec<_> = (0..6)
+                .map(|_| crate::AlignedBuf::with_capacity(1 << 20))
+                .collect();
+            drop(used);
+            trim();
+            assert!(waiting() >= 6 << 20);
+        }
+        assert_eq!(waiting(), 6 << 20);
+        for _ in 0..10 {
+            trim();
+        }
+        assert_eq!(waiting(), 0);
     }
 }

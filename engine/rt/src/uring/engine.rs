@@ -20,6 +20,7 @@ use io_uring::{IoUring, opcode, squeue, types};
 use super::area::Areas;
 use super::gate::Gate;
 use super::{direct, socket};
+use crate::buffer::trim_pool;
 use crate::counters::Counters;
 use crate::descriptor::RawDescriptor;
 use crate::listener::ListenOptions;
@@ -93,6 +94,7 @@ pub(super) struct Engine {
     pub(super) parks: Cell<u64>,
     pub(super) rescues: Cell<u64>,
     pub(super) last_turn: Cell<Moment>,
+    last_trim: Cell<Moment>,
     /// When a task was last polled.
     pub(super) last_poll: Cell<Moment>,
     /// Special entries that will complete.
@@ -144,6 +146,7 @@ impl Engine {
             parks: Cell::new(0),
             rescues: Cell::new(0),
             last_turn: Cell::new(Moment(0)),
+            last_trim: Cell::new(Moment(0)),
             last_poll: Cell::new(Moment(0)),
             specials: Cell::new(0),
             rung: Box::default(),
@@ -294,6 +297,10 @@ impl Engine {
         }
         let now = self.clock();
         self.last_turn.set(now);
+        if now.saturating_since(self.last_trim.get()) >= HEARTBEAT {
+            self.last_trim.set(now);
+            trim_pool();
+        }
         happened = happened.saturating_add(shard.fire_timers(now));
         if shard.deliver_mail() {
             happened = happened.saturating_add(1);
