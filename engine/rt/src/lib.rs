@@ -4,8 +4,8 @@
 //! only one with `unsafe`. Everything above uses the types here, which are the same over two
 //! backends:
 //!
-//! - `uring`: one pinned thread a shard. glommio polls tasks and parks the thread; a ring of our
-//!   own does all I/O; a driver task of ours drains ring, timers and mailboxes every turn.
+//! - `uring`: one pinned thread a shard. glommio polls tasks; a ring of our own does all I/O and is
+//!   what the thread sleeps in; a driver task of ours drains ring, timers and mailboxes every turn.
 //! - `sim`: every shard of every node on one thread, virtual time, one seed, a disk that loses
 //!   what was not flushed when it crashes, connections in memory.
 //!

@@ -62,7 +62,7 @@ impl StopFlag {
 pub(crate) struct Post {
     pending: AtomicBool,
     asleep: AtomicBool,
-    /// An eventfd that ends the sleep of the shard; its ring signals it too. None under `sim`.
+    /// An eventfd that ends the sleep of the shard, whose ring reads it. None under `sim`.
     bell: Option<OwnedFd>,
 }
 
