@@ -6,6 +6,7 @@ use crate::settings::{Resolved, Settings};
 use crate::sources::invalid;
 use crate::topic::{TopicConfig, defaults};
 use crate::value::Value;
+use core::net::IpAddr;
 use core::time::Duration;
 use engine_model::NodeId;
 use std::collections::BTreeMap;
@@ -43,6 +44,12 @@ pub struct BrokerConfig {
     pub fetch_bytes_max: usize,
     /// `max.connections`.
     pub connections_max: usize,
+    /// `max.connections.per.ip`.
+    pub connections_per_ip_max: usize,
+    /// `max.connections.per.ip.overrides`.
+    pub connections_per_ip_overrides: BTreeMap<IpAddr, usize>,
+    /// `max.connection.creation.rate`; `None` is any.
+    pub connection_rate_max: Option<u32>,
     /// `connections.max.idle.ms`; `None` is never.
     pub connections_idle_max: Option<Duration>,
     /// `producer.id.expiration.ms`.
@@ -82,11 +89,13 @@ impl BrokerConfig {
             auto_create_topics: settings.boolean("auto.create.topics.enable"),
             delete_topics: settings.boolean("delete.topic.enable"),
             request_bytes_max: size(&settings, "socket.request.max.bytes"),
-            queued_request_bytes_max: u64::try_from(settings.number("queued.max.request.bytes"))
-                .ok()
-                .filter(|bytes| *bytes > 0),
+            queued_request_bytes_max: queued_request_bytes_max(&settings)?,
             fetch_bytes_max: size(&settings, "fetch.max.bytes"),
             connections_max: size(&settings, "max.connections"),
+            connections_per_ip_max: size(&settings, "max.connections.per.ip"),
+            connections_per_ip_overrides: per_ip_overrides(&settings)?,
+            connection_rate_max: Some(size(&settings, "max.connection.creation.rate"))
+                .filter(|rate| *rate < i32::MAX.unsigned_abs()),
             connections_idle_max: u64::try_from(settings.number("connections.max.idle.ms"))
                 .ok()
                 .map(Duration::from_millis),
@@ -106,6 +115,37 @@ fn size<T: TryFrom<i64> + Default>(settings: &Settings, key: &str) -> T {
 
 fn millis(settings: &Settings, key: &str) -> Duration {
     Duration::from_millis(size(settings, key))
+}
+
+/// Kafka, too, refuses to start where not even one largest request would fit.
+fn queued_request_bytes_max(settings: &Settings) -> Result<Option<u64>, ConfigError> {
+    const KEY: &str = "queued.max.request.bytes";
+    const LEAST: &str = "socket.request.max.bytes";
+    let (bytes, least) = (settings.number(KEY), settings.number(LEAST));
+    match settings.get(KEY) {
+        Some(found) if bytes > 0 && bytes < least => {
+            Err(refused(found, InvalidValue::Below { key: LEAST, least }))
+        }
+        _ => Ok(u64::try_from(bytes).ok().filter(|bytes| *bytes > 0)),
+    }
+}
+
+fn per_ip_overrides(settings: &Settings) -> Result<BTreeMap<IpAddr, usize>, ConfigError> {
+    const KEY: &str = "max.connections.per.ip.overrides";
+    let Some(found) = settings.get(KEY) else {
+        return Ok(BTreeMap::new());
+    };
+    let read = |text: &str| {
+        let (address, count) = text.rsplit_once(':')?;
+        let address: IpAddr = address.trim_matches(['[', ']']).parse().ok()?;
+        Some((address.to_canonical(), count.trim().parse().ok()?))
+    };
+    settings
+        .list(KEY)
+        .iter()
+        .map(|text| read(text))
+        .collect::<Option<_>>()
+        .ok_or_else(|| refused(found, InvalidValue::NotALimitForAnAddress))
 }
 
 fn data_dir(settings: &Settings) -> Result<String, ConfigError> {

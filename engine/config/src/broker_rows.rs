@@ -179,9 +179,17 @@ pub const BROKER_SETTINGS: &[Setting] = &[
         .millis()
         .at_least(0)
         .doc("Default of `file.delete.delay.ms`."),
+    Setting::broker("max.connection.creation.rate", Kind::Int, Some("2147483647"))
+        .at_least(1)
+        .doc("The most new connections a second, a second's worth at once; later ones wait to be accepted."),
     Setting::broker("max.connections", Kind::Int, Some("2147483647"))
         .at_least(0)
-        .doc("The most connections at a time; later ones are closed at once."),
+        .doc("The most connections at a time; later ones are closed at once. There may be fewer where `queued.max.request.bytes` is small: half of what it leaves beside one largest request is for connections, 8 KiB each."),
+    Setting::broker("max.connections.per.ip", Kind::Int, Some("2147483647"))
+        .at_least(0)
+        .doc("The most connections of one address at a time; later ones are closed at once."),
+    Setting::broker("max.connections.per.ip.overrides", Kind::List, Some(""))
+        .doc("Other limits for some addresses, as `ADDRESS:COUNT`. Names of hosts, which Kafka allows, are refused here."),
     Setting::broker("message.max.bytes", Kind::Int, Some("1048588"))
         .bytes()
         .within(0, MESSAGE_BYTES_MAX)
@@ -202,7 +210,7 @@ pub const BROKER_SETTINGS: &[Setting] = &[
     Setting::broker("queued.max.request.bytes", Kind::Long, Some("-1"))
         .bytes()
         .at_least(-1)
-        .doc("The most bytes of requests held in memory at a time, all shards together; further ones wait. -1 lets the broker choose by its memory, where Kafka has no limit then."),
+        .doc("The most memory for connections, requests and answers at a time, all shards together; further ones wait. At least `socket.request.max.bytes`, as in Kafka. -1 is an eighth of the memory this process may use, from 256 MiB to 1 GiB, where Kafka has no limit then."),
     Setting::broker("shards", Kind::Int, Some("0"))
         .within(0, 256)
         .ours()

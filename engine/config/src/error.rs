@@ -57,6 +57,17 @@ pub enum InvalidValue {
     /// More than one directory.
     #[error("one directory, please: several are not supported yet")]
     SeveralDirectories,
+    /// Smaller than another setting.
+    #[error("must be larger than or equal to {key}, which is {least}")]
+    Below {
+        /// The other setting.
+        key: &'static str,
+        /// Its value.
+        least: i64,
+    },
+    /// Not a list of limits for addresses.
+    #[error("write ADDRESS:COUNT; the names of hosts are not looked up here")]
+    NotALimitForAnAddress,
     /// A value of TOML that is no setting's.
     #[error("write a text, a number, true, false or a list of texts")]
     NotASettingsValue,

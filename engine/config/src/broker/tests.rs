@@ -153,3 +153,48 @@ fn topic_defaults_come_from_the_strongest_synonym_in_milliseconds() {
         );
     }
 }
+
+#[test]
+fn memory_for_requests_holds_one_largest_request() {
+    let limits = |queued: &str, request: &str| {
+        config(&[
+            &format!("queued.max.request.bytes={queued}"),
+            &format!("socket.request.max.bytes={request}"),
+        ])
+        .map(|config| config.queued_request_bytes_max)
+    };
+    assert_eq!(limits("4096", "4096"), Ok(Some(4096)));
+    assert_eq!(limits("-1", "4096"), Ok(None));
+    let error = limits("4095", "4096").unwrap_err();
+    assert!(error.contains("socket.request.max.bytes"), "{error}");
+}
+
+#[test]
+fn limits_on_connections_are_read_and_hosts_by_name_refused() {
+    let read = config(&[
+        "max.connections=10",
+        "max.connections.per.ip=4",
+        "max.connections.per.ip.overrides=127.0.0.1:7,::ffff:10.0.0.1:0,[::1]:8",
+        "max.connection.creation.rate=100",
+    ])
+    .unwrap();
+    assert_eq!((read.connections_max, read.connections_per_ip_max), (10, 4));
+    let overrides: Vec<(String, usize)> = read
+        .connections_per_ip_overrides
+        .iter()
+        .map(|(ip, count)| (ip.to_string(), *count))
+        .collect();
+    let expected = [("10.0.0.1", 0), ("127.0.0.1", 7), ("::1", 8)];
+    assert_eq!(
+        overrides,
+        expected.map(|(ip, count)| (ip.to_owned(), count))
+    );
+    assert_eq!(read.connection_rate_max, Some(100));
+    let unset = config(&[]).unwrap();
+    assert_eq!(unset.connection_rate_max, None);
+    assert!(unset.connections_per_ip_overrides.is_empty());
+    for wrong in ["example.org:3", "127.0.0.1", "127.0.0.1:x", "127.0.0.1:-1"] {
+        let setting = format!("max.connections.per.ip.overrides={wrong}");
+        assert!(config(&[&setting]).is_err(), "{wrong}");
+    }
+}
