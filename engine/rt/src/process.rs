@@ -36,6 +36,22 @@ fn parse_quota(text: &str) -> Option<usize> {
     usize::try_from(quota.div_ceil(period.max(1)).max(1)).ok()
 }
 
+/// Bytes of memory this process may use: the machine's, or its control group's if that is less; 0
+/// if the system does not say.
+pub fn memory_bytes() -> u64 {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let machine = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"))
+        .and_then(|rest| rest.split_whitespace().next())
+        .and_then(|number| number.parse::<u64>().ok())
+        .map_or(0, |kib| kib.saturating_mul(1024));
+    let group = std::fs::read_to_string("/sys/fs/cgroup/memory.max")
+        .ok()
+        .and_then(|text| text.trim().parse::<u64>().ok());
+    group.map_or(machine, |group| group.min(machine))
+}
+
 /// Bytes of memory this process has in RAM; 0 if the system does not say.
 pub fn resident_bytes() -> u64 {
     let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();

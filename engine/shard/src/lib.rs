@@ -9,6 +9,6 @@ pub mod mesh;
 pub mod purgatory;
 
 pub use join::{join_all, poll_once};
-pub use memory_budget::{Charge, MemoryBudget};
+pub use memory_budget::{Charge, MemoryBudget, MemoryPool};
 pub use mesh::{Mesh, MeshError, MeshOptions, MeshSeed};
 pub use purgatory::{Purgatory, PurgatoryFull, Wait, WaitEnd};

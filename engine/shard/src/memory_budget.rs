@@ -1,107 +1,186 @@
-//! A budget of bytes that requests charge before they take memory, and give back when dropped.
+//! What a process may hold in memory for its clients, and each shard's part in it.
+//!
+//! ```text
+//! limit = one shard's own part x shards | common, whoever needs it | express: one charge at a time
+//! ```
+//!
+//! Requests, answers and connections charge before they take memory and give back when dropped.
 //!
 //! Keeps:
-//! - what is charged never exceeds the limit, but for one charge at a time (below);
-//! - grants are first come, first served; a charge that grows goes before new ones;
+//! - what is waited for never goes above the limit, all shards together, but for a single charge
+//!   that is larger than the express part;
+//! - grants of a shard are first come, first served; a charge that grows goes before new ones;
 //! - it cannot lock up: when charges that are half way hold everything, the first of them that
-//!   wants more may overdraw until it is done. So the bound is the limit plus one request.
+//!   wants more goes on in the express part, which nobody else uses, until it is done. So does the
+//!   first new one that is large: it might else wait for as long as small ones come and go;
+//! - no shard starves another: half of what is shared out belongs to each shard alone.
+//!
+//! What exists already when its size is known (an answer) is charged at once with `charge_now`,
+//! which may go above the limit; nothing that waits is granted until that is covered again.
 //!
 //! Does not: allocate. A charge is a promise about memory that somebody else holds.
 
+mod grant;
+mod pool;
+
 use core::cell::{Cell, RefCell};
 use core::fmt;
-use core::future::Future;
-use core::pin::Pin;
-use core::task::{Context, Poll, Waker};
+use core::task::Waker;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-/// The budget of one shard. Cheap to clone.
+use grant::{Grant, State, Waiting};
+pub use pool::MemoryPool;
+
+/// The part of one shard. Cheap to clone.
 #[derive(Clone)]
 pub struct MemoryBudget {
     inner: Rc<Inner>,
 }
 
 struct Inner {
-    limit: usize,
+    pool: MemoryPool,
+    /// Charged, the express part aside.
     used: Cell<usize>,
-    overdrawn: Cell<bool>,
+    /// Taken from the common part.
+    borrowed: Cell<usize>,
     growing: RefCell<VecDeque<Rc<Waiting>>>,
     starting: RefCell<VecDeque<Rc<Waiting>>>,
-}
-
-struct Waiting {
-    bytes: usize,
-    state: Cell<State>,
-    waker: RefCell<Option<Waker>>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
-    Waiting,
-    Granted { overdraft: bool },
-    Gone,
+    settling: RefCell<VecDeque<Rc<Waiting>>>,
+    /// This shard counts among those that are short.
+    told_short: Cell<bool>,
 }
 
 impl fmt::Debug for MemoryBudget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MemoryBudget")
-            .field("limit", &self.inner.limit)
+            .field("pool", &self.inner.pool)
             .field("used", &self.inner.used.get())
             .finish_non_exhaustive()
     }
 }
 
 impl MemoryBudget {
-    /// A budget of `limit` bytes, all free.
+    /// The budget of the only shard of a process: `limit` bytes, of which half is for one charge
+    /// that could else not go on.
     pub fn new(limit: usize) -> Self {
+        MemoryPool::new(limit, limit / 2, 1).budget()
+    }
+
+    fn of(pool: MemoryPool) -> Self {
         Self {
             inner: Rc::new(Inner {
-                limit,
+                pool,
                 used: Cell::new(0),
-                overdrawn: Cell::new(false),
+                borrowed: Cell::new(0),
                 growing: RefCell::default(),
                 starting: RefCell::default(),
+                settling: RefCell::default(),
+                told_short: Cell::new(false),
             }),
         }
     }
 
-    /// The limit in bytes.
-    pub fn limit(&self) -> usize {
-        self.inner.limit
+    /// What it is a part of.
+    pub fn pool(&self) -> &MemoryPool {
+        &self.inner.pool
     }
 
-    /// Bytes charged now.
+    /// Bytes charged now on this shard, the express part aside.
     pub fn used(&self) -> usize {
         self.inner.used.get()
     }
 
-    /// Charges `bytes`, waiting until they are free. A charge above the whole limit is granted
-    /// when nothing else is charged. Cancel: safe.
+    /// Whether somebody waits for bytes, here or on another shard: whoever holds some without
+    /// making use of them should let go.
+    pub fn is_short(&self) -> bool {
+        self.inner.pool.is_short()
+    }
+
+    /// Charges `bytes`, waiting until they are free; a large charge also until the express part
+    /// is. Cancel: safe.
     pub async fn charge(&self, bytes: usize) -> Charge {
-        let overdraft = Grant::new(&self.inner, bytes, Queue::Starting).await;
+        if let Some(charge) = self.try_charge(bytes) {
+            return charge;
+        }
+        let express = Grant::new(&self.inner, bytes, Queue::Starting).await;
+        self.charged(bytes, express)
+    }
+
+    /// Charges `bytes` if they are free and nobody waits for any.
+    pub fn try_charge(&self, bytes: usize) -> Option<Charge> {
+        let inner = &self.inner;
+        let is_first = inner.starting.borrow().is_empty() && inner.growing.borrow().is_empty();
+        (is_first && inner.take_if_free(bytes)).then(|| self.charged(bytes, false))
+    }
+
+    /// Charges `bytes` that are held already, whether they are free or not.
+    pub fn charge_now(&self, bytes: usize) -> Charge {
+        self.inner.take_now(bytes);
+        self.charged(bytes, false)
+    }
+
+    /// Waits until what was charged at once is covered. Cancel: safe.
+    ///
+    /// To be awaited before something is begun whose answer will be charged at once: then answers
+    /// nobody reads hold back further ones, and one shard goes above the limit by what one turn of
+    /// its handlers makes, no more. It waits for nobody who waits.
+    pub async fn settled(&self) {
+        if self.inner.missing(0) > 0 {
+            Grant::new(&self.inner, 0, Queue::Settling).await;
+        }
+    }
+
+    fn charged(&self, bytes: usize, express: bool) -> Charge {
+        let (bytes, express_bytes) = if express { (0, bytes) } else { (bytes, 0) };
         Charge {
             inner: Rc::clone(&self.inner),
             bytes,
-            overdraft,
+            express,
+            express_bytes,
         }
     }
 }
 
 impl Inner {
-    fn fits(&self, bytes: usize) -> bool {
-        let used = self.used.get();
-        used == 0 || used.saturating_add(bytes) <= self.limit
+    /// Bytes missing for `bytes` more.
+    fn missing(&self, bytes: usize) -> usize {
+        let held = self.pool.own().saturating_add(self.borrowed.get());
+        self.used.get().saturating_add(bytes).saturating_sub(held)
     }
 
-    fn take(&self, bytes: usize) {
+    fn take_if_free(&self, bytes: usize) -> bool {
+        let missing = self.missing(bytes);
+        if missing > 0 {
+            let borrowed = self.pool.borrow(missing);
+            self.borrowed
+                .set(self.borrowed.get().saturating_add(borrowed));
+            if borrowed < missing {
+                return false;
+            }
+        }
+        self.used.set(self.used.get().saturating_add(bytes));
+        true
+    }
+
+    fn take_now(&self, bytes: usize) {
+        let missing = self.missing(bytes);
+        if missing > 0 {
+            let borrowed = self.pool.borrow_what_is_left(missing);
+            self.borrowed
+                .set(self.borrowed.get().saturating_add(borrowed));
+        }
         self.used.set(self.used.get().saturating_add(bytes));
     }
 
-    fn give_back(&self, bytes: usize, overdraft: bool) {
+    fn give_back(&self, bytes: usize) {
         self.used.set(self.used.get().saturating_sub(bytes));
-        if overdraft {
-            self.overdrawn.set(false);
+        let held = self.pool.own().saturating_add(self.borrowed.get());
+        let spare = held.saturating_sub(self.used.get());
+        let back = self.pool.surplus(spare).min(self.borrowed.get());
+        if back > 0 {
+            self.borrowed.set(self.borrowed.get().saturating_sub(back));
+            self.pool.give_back(back);
         }
         self.serve();
     }
@@ -109,45 +188,57 @@ impl Inner {
     /// Grants what can be granted now, in order.
     fn serve(&self) {
         let mut wakers = Vec::new();
-        loop {
-            let mut growing = self.growing.borrow_mut();
-            let Some(first) = growing.front().cloned() else {
-                break;
-            };
-            if first.state.get() == State::Waiting {
-                let overdraft = !self.fits(first.bytes);
-                if overdraft && self.overdrawn.get() {
-                    drop(growing);
-                    wakers.into_iter().for_each(Waker::wake);
-                    return;
-                }
-                if overdraft {
-                    self.overdrawn.set(true);
-                }
-                self.grant(&first, overdraft, &mut wakers);
-            }
-            growing.pop_front();
+        self.serve_queue(Queue::Settling, &mut wakers);
+        if self.serve_queue(Queue::Growing, &mut wakers) {
+            self.serve_queue(Queue::Starting, &mut wakers);
         }
-        loop {
-            let mut starting = self.starting.borrow_mut();
-            let Some(first) = starting.front().cloned() else {
-                break;
-            };
-            if first.state.get() == State::Waiting {
-                if !self.fits(first.bytes) {
-                    break;
-                }
-                self.grant(&first, false, &mut wakers);
-            }
-            starting.pop_front();
+        let queues = [&self.settling, &self.growing, &self.starting];
+        let is_short = queues.iter().any(|queue| !queue.borrow().is_empty());
+        if self.told_short.replace(is_short) != is_short {
+            self.pool.count_short(is_short);
         }
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    fn grant(&self, waiting: &Waiting, overdraft: bool, wakers: &mut Vec<Waker>) {
-        self.take(waiting.bytes);
-        waiting.state.set(State::Granted { overdraft });
-        wakers.extend(waiting.waker.borrow_mut().take());
+    fn queue(&self, queue: Queue) -> &RefCell<VecDeque<Rc<Waiting>>> {
+        match queue {
+            Queue::Settling => &self.settling,
+            Queue::Growing => &self.growing,
+            Queue::Starting => &self.starting,
+        }
+    }
+
+    /// Whether the queue is empty now.
+    fn serve_queue(&self, queue: Queue, wakers: &mut Vec<Waker>) -> bool {
+        loop {
+            let Some(first) = self.queue(queue).borrow().front().cloned() else {
+                return true;
+            };
+            if first.state.get() == State::Waiting {
+                let express = if self.take_if_free(first.bytes) {
+                    false
+                } else if (matches!(queue, Queue::Growing) || self.pool.is_large(first.bytes))
+                    && self.pool.take_express()
+                {
+                    true
+                } else {
+                    // It looks again by itself where another shard may give back.
+                    first.leads(wakers);
+                    return false;
+                };
+                first.grant(express, wakers);
+            }
+            self.queue(queue).borrow_mut().pop_front();
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.pool.give_back(self.borrowed.get());
+        if self.told_short.get() {
+            self.pool.count_short(false);
+        }
     }
 }
 
@@ -155,14 +246,16 @@ impl Inner {
 pub struct Charge {
     inner: Rc<Inner>,
     bytes: usize,
-    overdraft: bool,
+    /// Goes on in the express part.
+    express: bool,
+    express_bytes: usize,
 }
 
 impl fmt::Debug for Charge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Charge")
-            .field("bytes", &self.bytes)
-            .field("overdraft", &self.overdraft)
+            .field("bytes", &self.bytes())
+            .field("express", &self.express)
             .finish_non_exhaustive()
     }
 }
@@ -170,24 +263,55 @@ impl fmt::Debug for Charge {
 impl Charge {
     /// Bytes charged.
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes.saturating_add(self.express_bytes)
     }
 
-    /// Charges `bytes` more, waiting until they are free or this charge may overdraw.
+    /// Charges `bytes` more, waiting until they are free or the express part is.
     /// Cancel: safe; the charge then stays as it was.
     pub async fn grow(&mut self, bytes: usize) {
-        if self.overdraft {
-            self.inner.take(bytes);
-        } else {
-            self.overdraft = Grant::new(&self.inner, bytes, Queue::Growing).await;
+        if !self.express {
+            let is_first = self.inner.growing.borrow().is_empty();
+            if is_first && self.inner.take_if_free(bytes) {
+                self.bytes = self.bytes.saturating_add(bytes);
+                return;
+            }
+            if !Grant::new(&self.inner, bytes, Queue::Growing).await {
+                self.bytes = self.bytes.saturating_add(bytes);
+                return;
+            }
+            self.express = true;
         }
-        self.bytes = self.bytes.saturating_add(bytes);
+        self.express_bytes = self.express_bytes.saturating_add(bytes);
+    }
+
+    /// Charges `bytes` more that are held already, whether they are free or not.
+    pub fn grow_now(&mut self, bytes: usize) {
+        if self.express {
+            self.express_bytes = self.express_bytes.saturating_add(bytes);
+        } else {
+            self.inner.take_now(bytes);
+            self.bytes = self.bytes.saturating_add(bytes);
+        }
+    }
+
+    /// Gives `bytes` of it back.
+    pub fn shrink(&mut self, bytes: usize) {
+        let express = bytes.min(self.express_bytes);
+        self.express_bytes = self.express_bytes.saturating_sub(express);
+        let back = bytes.saturating_sub(express).min(self.bytes);
+        self.bytes = self.bytes.saturating_sub(back);
+        if back > 0 {
+            self.inner.give_back(back);
+        }
     }
 }
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        self.inner.give_back(self.bytes, self.overdraft);
+        if self.express {
+            self.inner.pool.give_express_back();
+        }
+        self.inner.give_back(self.bytes);
     }
 }
 
@@ -195,198 +319,8 @@ impl Drop for Charge {
 enum Queue {
     Starting,
     Growing,
-}
-
-/// Resolves to whether the grant overdraws.
-struct Grant {
-    inner: Rc<Inner>,
-    waiting: Rc<Waiting>,
-    taken: bool,
-}
-
-impl Grant {
-    fn new(inner: &Rc<Inner>, bytes: usize, queue: Queue) -> Self {
-        let waiting = Rc::new(Waiting {
-            bytes,
-            state: Cell::new(State::Waiting),
-            waker: RefCell::new(None),
-        });
-        match queue {
-            Queue::Starting => inner.starting.borrow_mut().push_back(Rc::clone(&waiting)),
-            Queue::Growing => inner.growing.borrow_mut().push_back(Rc::clone(&waiting)),
-        }
-        inner.serve();
-        Self {
-            inner: Rc::clone(inner),
-            waiting,
-            taken: false,
-        }
-    }
-}
-
-impl Future for Grant {
-    type Output = bool;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<bool> {
-        if let State::Granted { overdraft } = self.waiting.state.get() {
-            self.taken = true;
-            return Poll::Ready(overdraft);
-        }
-        *self.waiting.waker.borrow_mut() = Some(context.waker().clone());
-        Poll::Pending
-    }
-}
-
-impl Drop for Grant {
-    fn drop(&mut self) {
-        if self.taken {
-            return;
-        }
-        match self.waiting.state.replace(State::Gone) {
-            State::Granted { overdraft } => self.inner.give_back(self.waiting.bytes, overdraft),
-            // Those behind it may fit.
-            _ => self.inner.serve(),
-        }
-    }
+    Settling,
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    type Pending<T> = Pin<Box<dyn Future<Output = T>>>;
-
-    fn poll<T>(future: &mut Pending<T>) -> Option<T> {
-        match future
-            .as_mut()
-            .poll(&mut Context::from_waker(Waker::noop()))
-        {
-            Poll::Ready(output) => Some(output),
-            Poll::Pending => None,
-        }
-    }
-
-    fn charge(budget: &MemoryBudget, bytes: usize) -> Pending<Charge> {
-        let budget = budget.clone();
-        let mut future: Pending<Charge> = Box::pin(async move { budget.charge(bytes).await });
-        // Joins the queue now; ready ones are wrapped again for the caller to take.
-        match poll(&mut future) {
-            Some(charge) => Box::pin(core::future::ready(charge)),
-            None => future,
-        }
-    }
-
-    fn grow(mut charge: Charge, bytes: usize) -> Pending<Charge> {
-        Box::pin(async move {
-            charge.grow(bytes).await;
-            charge
-        })
-    }
-
-    #[test]
-    fn a_charge_waits_until_bytes_come_back() {
-        let budget = MemoryBudget::new(100);
-        let first = poll(&mut charge(&budget, 70)).unwrap();
-        let mut second = charge(&budget, 40);
-        assert!(poll(&mut second).is_none());
-        drop(first);
-        assert_eq!(poll(&mut second).unwrap().bytes(), 40);
-        assert_eq!(budget.used(), 0);
-    }
-
-    #[test]
-    fn grants_are_first_come_first_served() {
-        let budget = MemoryBudget::new(100);
-        let first = poll(&mut charge(&budget, 70)).unwrap();
-        let mut large = charge(&budget, 50);
-        let mut small = charge(&budget, 10);
-        assert!(poll(&mut small).is_none(), "it would overtake");
-        drop(first);
-        assert!(poll(&mut small).is_some());
-        assert!(poll(&mut large).is_some());
-    }
-
-    #[test]
-    fn a_dropped_wait_lets_those_behind_it_pass() {
-        let budget = MemoryBudget::new(100);
-        let _first = poll(&mut charge(&budget, 70)).unwrap();
-        let large = charge(&budget, 50);
-        let mut small = charge(&budget, 10);
-        assert!(poll(&mut small).is_none());
-        drop(large);
-        assert!(poll(&mut small).is_some());
-    }
-
-    #[test]
-    fn a_granted_wait_that_is_dropped_untaken_gives_back() {
-        let budget = MemoryBudget::new(100);
-        let first = poll(&mut charge(&budget, 100)).unwrap();
-        let second = charge(&budget, 60);
-        drop(first);
-        assert_eq!(budget.used(), 60);
-        drop(second);
-        assert_eq!(budget.used(), 0);
-    }
-
-    #[test]
-    fn more_than_the_limit_is_granted_alone() {
-        let budget = MemoryBudget::new(100);
-        let large = poll(&mut charge(&budget, 500)).unwrap();
-        let mut small = charge(&budget, 1);
-        assert!(poll(&mut small).is_none());
-        drop(large);
-        assert!(poll(&mut small).is_some());
-    }
-
-    #[test]
-    fn half_received_requests_never_lock_each_other_out() {
-        let budget = MemoryBudget::new(100);
-        let first = poll(&mut charge(&budget, 50)).unwrap();
-        let second = poll(&mut charge(&budget, 50)).unwrap();
-        let mut new = charge(&budget, 1);
-        let mut first = grow(first, 30);
-        let first = poll(&mut first).expect("the first may overdraw");
-        let mut second = grow(second, 30);
-        assert!(poll(&mut second).is_none(), "only one may");
-        let first = poll(&mut grow(first, 500)).expect("until it is done");
-        drop(first);
-        let second = poll(&mut second).expect("then the next");
-        assert_eq!(second.bytes(), 80);
-        assert_eq!(poll(&mut new).expect("then new ones").bytes(), 1);
-    }
-
-    proptest! {
-        #[test]
-        fn every_request_gets_through_and_the_bound_holds(
-            sizes in proptest::collection::vec((1_usize..60, 0_usize..200), 1..40),
-        ) {
-            let budget = MemoryBudget::new(100);
-            let largest = sizes.iter().map(|(a, b)| a + b).max().unwrap_or(0);
-            let mut waiting: Vec<_> =
-                sizes.iter().map(|(first, more)| (charge(&budget, *first), *more)).collect();
-            let mut growing: Vec<Pending<Charge>> = Vec::new();
-            for _ in 0..10 * sizes.len() {
-                let mut still = Vec::new();
-                for (mut future, more) in waiting {
-                    match poll(&mut future) {
-                        Some(charge) => growing.push(grow(charge, more)),
-                        None => still.push((future, more)),
-                    }
-                }
-                waiting = still;
-                let mut still = Vec::new();
-                for mut future in growing {
-                    // A request that has everything ends, which drops its charge.
-                    if poll(&mut future).is_none() {
-                        still.push(future);
-                    }
-                    prop_assert!(budget.used() <= 100 + largest);
-                }
-                growing = still;
-            }
-            prop_assert!(waiting.is_empty() && growing.is_empty());
-            prop_assert_eq!(budget.used(), 0);
-        }
-    }
-}
+mod tests;

@@ -5,7 +5,7 @@ use core::fmt;
 use core::future::Future;
 use engine_config::BrokerConfig;
 use engine_model::{ErrorCode, ProducerId, ShardId, TopicName, TopicPartition};
-use engine_shard::{Mesh, MeshError};
+use engine_shard::{MemoryBudget, Mesh, MeshError};
 use net_protocol::Text;
 use replication_metadata::{CreateTopics, MetadataImage, NewTopic, TopicSelector};
 use replication_runtime::{
@@ -33,6 +33,8 @@ pub struct BrokerParts {
     pub shard: ShardId,
     /// The replicas of this shard.
     pub replicas: Rc<ReplicaManager>,
+    /// The shard's part of what the process may hold for its clients.
+    pub memory: MemoryBudget,
 }
 
 /// The broker of one shard.
@@ -47,6 +49,7 @@ pub struct Broker {
     mesh: OnceCell<Mesh<Question, Answer>>,
     watchers: Rc<Watchers>,
     producer_ids: ProducerIds,
+    memory: MemoryBudget,
 }
 
 impl fmt::Debug for Broker {
@@ -76,6 +79,7 @@ impl Broker {
             mesh: OnceCell::new(),
             watchers,
             producer_ids: ProducerIds::new(),
+            memory: parts.memory,
         })
     }
 
@@ -144,6 +148,12 @@ impl Broker {
 
     pub(crate) fn config(&self) -> &BrokerConfig {
         &self.config
+    }
+
+    /// What handlers charge before they take memory beyond their request: records read for an
+    /// answer, long lists.
+    pub(crate) fn memory(&self) -> &MemoryBudget {
+        &self.memory
     }
 
     pub(crate) fn advertised(&self) -> Rc<Advertised> {

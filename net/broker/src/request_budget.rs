@@ -1,16 +1,16 @@
-//! The shard's memory budget, as the frames of its connections charge it.
+//! The shard's part of the memory budget, as its connections charge it.
 
 use engine_shard::{Charge, MemoryBudget};
 use net_transport::Budget;
 
-/// What requests of one shard may hold.
+/// What connections, requests and answers of one shard may hold.
 #[derive(Clone, Debug)]
 pub struct RequestBudget(MemoryBudget);
 
 impl RequestBudget {
-    /// A budget of `bytes`.
-    pub fn new(bytes: usize) -> Self {
-        Self(MemoryBudget::new(bytes))
+    /// Charges this budget.
+    pub fn new(budget: MemoryBudget) -> Self {
+        Self(budget)
     }
 }
 
@@ -21,7 +21,23 @@ impl Budget for RequestBudget {
         self.0.charge(bytes).await
     }
 
+    fn try_charge(&self, bytes: usize) -> Option<Charge> {
+        self.0.try_charge(bytes)
+    }
+
+    fn charge_now(&self, bytes: usize) -> Charge {
+        self.0.charge_now(bytes)
+    }
+
     async fn grow(&self, charge: &mut Charge, bytes: usize) {
         charge.grow(bytes).await;
+    }
+
+    async fn settled(&self) {
+        self.0.settled().await;
+    }
+
+    fn is_short(&self) -> bool {
+        self.0.is_short()
     }
 }

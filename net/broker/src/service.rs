@@ -1,6 +1,6 @@
 //! Decodes a request, gives it to its handler, encodes the answer.
 //!
-//! Keeps: a body that does not decode closes the connection, as in Kafka; bytes after a body are
+//! Keeps: what a decoded request takes is charged to the memory budget while it waits; a body that does not decode closes the connection, as in Kafka; bytes after a body are
 //! ignored, as in Kafka.
 
 use net_protocol::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
@@ -22,6 +22,8 @@ use crate::handlers::produce::{Produced, produce};
 impl Service for Broker {
     async fn call(self: Rc<Self>, request: Request) -> Reply {
         let version = request.header.api_version;
+        // Held as long as the request is: decoded it may wait for long.
+        let _decoded = self.memory().charge_now(decoded_bytes(&request));
         match request.api {
             ApiKey::Produce => match decode(&request) {
                 None => Reply::Close,
@@ -114,6 +116,15 @@ impl Broker {
                 encode(request, version, &api_versions(version, &body, epoch))
             }
         }
+    }
+}
+
+/// What a request takes once it is decoded, beyond its frame, give or take: a few bytes that name a
+/// partition become a structure that says all about it. Records stay slices of the frame.
+fn decoded_bytes(request: &Request) -> usize {
+    match request.api {
+        ApiKey::Produce => request.body.len() / 8,
+        _ => request.body.len().saturating_mul(8),
     }
 }
 

@@ -11,10 +11,10 @@ use bytes::{Buf, Bytes};
 /// The longest string, in bytes: Kafka refuses longer ones even where a varint gives the length.
 pub(crate) const STRING_BYTES_MAX: usize = 0x7fff;
 
-/// What the elements of the arrays of one message may take in memory, whatever its length. An
-/// element of a few bytes on the wire may take a hundred in memory, so that a frame of the largest
-/// size could otherwise cost gigabytes.
-const ARRAY_MEMORY_BASE: usize = 64 << 20;
+/// What the elements of the arrays of one message may take in memory beyond its length. An element
+/// of a few bytes on the wire may take a hundred in memory, so that a frame of the largest size
+/// could otherwise cost gigabytes. This is 80,000 partitions in one request.
+const ARRAY_MEMORY_BASE: usize = 8 << 20;
 
 /// Reads the fields of one message out of its bytes.
 ///
@@ -29,10 +29,7 @@ pub struct Reader {
 impl Reader {
     /// Reads `bytes` from their start. Byte strings that are read stay slices of it.
     pub fn new(bytes: Bytes) -> Self {
-        let memory_max = bytes
-            .len()
-            .saturating_mul(2)
-            .saturating_add(ARRAY_MEMORY_BASE);
+        let memory_max = bytes.len().saturating_add(ARRAY_MEMORY_BASE);
         Self {
             bytes,
             memory_max,

@@ -12,7 +12,9 @@
 //!
 //! Keeps: answers leave in request order; a request that began runs to its end whatever happens
 //! to the client; an unparsable header, an unknown key or version closes the connection.
-//! Does not: decode bodies.
+//!
+//! An answer is charged to the memory budget until it is sent, and no request begins while answers
+//! hold more than the budget has. Does not: decode bodies.
 
 mod pipeline;
 mod read;
@@ -120,8 +122,8 @@ pub(crate) async fn serve<S: Service, B: Budget>(
         Rc::clone(&state),
         Rc::clone(&pipeline),
     ));
-    let reader = FrameReader::new(stream.clone(), budget, options.request_bytes_max);
-    read::read_requests(reader, &state, &pipeline, &service).await;
+    let reader = FrameReader::new(stream.clone(), budget.clone(), options.request_bytes_max);
+    read::read_requests(reader, &state, &pipeline, &service, &budget).await;
     pipeline.end_requests();
     if sender.await.is_err() {
         tracing::error!(peer = %state.peer, "the sender of a connection panicked");

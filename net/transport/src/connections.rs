@@ -1,22 +1,44 @@
-//! The connections of one shard: how many there may be, which are idle, how they stop.
+//! The connections of one shard: how they come in, which are given up, how they stop.
 //!
-//! Keeps: at most `connections_max` connections, at most `connections_per_ip_max` of one address;
-//! a connection without traffic and without work for `idle_max`, or stuck inside a frame for
-//! `stalled_max`, is closed; after `stop` all are answered and closed within twice
-//! `stop_grace`.
+//! Keeps: a connection is charged to the memory budget before it is accepted, and comes in by the
+//! door of the process. It is closed
+//! - without traffic for `idle_max`;
+//! - where its client stalls inside a frame: nothing for `stalled_max`, or hardly anything;
+//! - where its client does not take its answers: nothing of one send for `unread_max`;
+//! - sooner in these last two cases while the shard, or another, is short of memory.
+//!
+//! After `stop` all are answered and closed within twice `stop_grace`.
 
 use core::cell::{Cell, RefCell};
 use core::fmt;
-use core::net::IpAddr;
+use core::future::Future;
 use core::time::Duration;
-use engine_model::HashMap;
+use engine_model::{HashMap, Moment};
 use engine_rt::{Listener, Stream};
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::budget::Budget;
 use crate::connection::{self, Phase, Service, State};
+use crate::door::{Door, Guest};
 use crate::watched::Watched;
+
+/// What a connection holds whatever it does: its tasks, its entries in lists, the buffer for its
+/// next request. Charged to the budget; measured over 10,000 idle connections.
+pub const CONNECTION_BYTES: usize = 8 << 10;
+/// The rate in bytes a second that half-received frames must keep on average, after `stalled_max`.
+const RATE_MIN: usize = 1 << 10;
+/// So long may a client pause inside a frame while memory is short.
+const STALLED_MAX_IF_SHORT: Duration = Duration::from_secs(2);
+/// The rate that half-received frames must keep while memory is short.
+const RATE_MIN_IF_SHORT: usize = 64 << 10;
+/// So long may a client take none of its answers while memory is short.
+const UNREAD_MAX_IF_SHORT: Duration = Duration::from_secs(10);
+/// How often to look for connections to give up, at the longest.
+const SWEEP_PAUSE_MAX: Duration = Duration::from_secs(1);
+/// How long to wait after an accept that failed for want of something.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How often failing accepts are told.
+const ACCEPT_TOLD_EVERY: Duration = Duration::from_secs(10);
 
 /// Limits of a shard's connections.
 #[derive(Clone, Debug)]
@@ -25,14 +47,12 @@ pub struct TransportOptions {
     pub request_bytes_max: usize,
     /// Produces of one connection that may be under way at a time.
     pub produces_in_flight_max: usize,
-    /// Connections of this shard.
-    pub connections_max: usize,
-    /// Connections of one address to this shard.
-    pub connections_per_ip_max: usize,
     /// A connection may be without traffic for so long.
     pub idle_max: Duration,
     /// A client may pause inside of a request for so long.
     pub stalled_max: Duration,
+    /// A client may take nothing of its answers for so long.
+    pub unread_max: Duration,
     /// Requests under way have so long to end when the node stops.
     pub stop_grace: Duration,
 }
@@ -43,10 +63,9 @@ impl Default for TransportOptions {
         Self {
             request_bytes_max: engine_model::limits::REQUEST_BYTES_MAX,
             produces_in_flight_max: 32,
-            connections_max: 10_000,
-            connections_per_ip_max: usize::MAX,
             idle_max: Duration::from_mins(10),
             stalled_max: Duration::from_secs(30),
+            unread_max: Duration::from_mins(5),
             stop_grace: Duration::from_secs(10),
         }
     }
@@ -60,9 +79,9 @@ pub struct Connections<S, B> {
 struct Inner<S, B> {
     service: Rc<S>,
     budget: B,
+    door: Door,
     options: Rc<TransportOptions>,
     open: RefCell<HashMap<u64, Rc<State>>>,
-    per_ip: RefCell<BTreeMap<IpAddr, usize>>,
     next: Cell<u64>,
     stopping: Cell<bool>,
     watched: Watched,
@@ -86,14 +105,14 @@ impl<S, B> fmt::Debug for Connections<S, B> {
 
 impl<S: Service, B: Budget> Connections<S, B> {
     /// No connections yet; every request will go to `service`.
-    pub fn new(service: Rc<S>, budget: B, options: TransportOptions) -> Self {
+    pub fn new(service: Rc<S>, budget: B, door: Door, options: TransportOptions) -> Self {
         Self {
             inner: Rc::new(Inner {
                 service,
                 budget,
+                door,
                 options: Rc::new(options),
                 open: RefCell::default(),
-                per_ip: RefCell::default(),
                 next: Cell::new(0),
                 stopping: Cell::new(false),
                 watched: Watched::default(),
@@ -108,23 +127,45 @@ impl<S: Service, B: Budget> Connections<S, B> {
 
     /// Accepts and serves until `stop`. Cancel: safe; connections already accepted go on.
     pub async fn accept(&self, listener: &Listener) {
-        let mut stopping = core::pin::pin!(self.stopping());
-        loop {
-            let mut accept = core::pin::pin!(listener.accept());
-            let accepted = core::future::poll_fn(|context| {
-                if stopping.as_mut().poll(context).is_ready() {
-                    return core::task::Poll::Ready(None);
-                }
-                accept.as_mut().poll(context).map(Some)
-            })
-            .await;
+        let inner = &self.inner;
+        let mut told: Option<Moment> = None;
+        while let Some(charge) = self
+            .unless_stopping(inner.budget.charge(CONNECTION_BYTES))
+            .await
+        {
+            let Some(accepted) = self.unless_stopping(listener.accept()).await else {
+                return;
+            };
             match accepted {
-                None => return,
-                Some(Ok(stream)) => self.adopt(stream),
-                Some(Err(error)) => {
-                    // Out of descriptors, mostly: pause, or this would spin until one is free.
-                    tracing::warn!(%error, "accepting a connection failed");
-                    engine_rt::sleep(Duration::from_millis(100)).await;
+                Ok(stream) => {
+                    self.adopt(stream, charge);
+                    let pause = inner.door.pause(engine_rt::now());
+                    if !pause.is_zero()
+                        && self
+                            .unless_stopping(engine_rt::sleep(pause))
+                            .await
+                            .is_none()
+                    {
+                        return;
+                    }
+                    engine_rt::yield_if_due().await;
+                }
+                // The client gave up before we came to it.
+                Err(error) if error.is_connection_closed() => engine_rt::yield_if_due().await,
+                Err(error) => {
+                    let now = engine_rt::now();
+                    if told.is_none_or(|at| now.saturating_since(at) >= ACCEPT_TOLD_EVERY) {
+                        told = Some(now);
+                        tracing::warn!(%error, open = inner.door.open(), "accepting connections fails");
+                    }
+                    // Out of descriptors, mostly: this would spin until one is free.
+                    if self
+                        .unless_stopping(engine_rt::sleep(ACCEPT_PAUSE))
+                        .await
+                        .is_none()
+                    {
+                        return;
+                    }
                 }
             }
         }
@@ -137,36 +178,53 @@ impl<S: Service, B: Budget> Connections<S, B> {
             .await;
     }
 
+    /// Drives `future` until `stop`, which gives `None`.
+    async fn unless_stopping<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        let mut stopping = core::pin::pin!(self.stopping());
+        let mut future = core::pin::pin!(future);
+        core::future::poll_fn(|context| {
+            if stopping.as_mut().poll(context).is_ready() {
+                return core::task::Poll::Ready(None);
+            }
+            future.as_mut().poll(context).map(Some)
+        })
+        .await
+    }
+
     /// Serves one connection in a task of its own, or closes it at once where there are too many.
-    pub fn adopt(&self, stream: Stream) {
+    fn adopt(&self, stream: Stream, charge: B::Charge) {
         let inner = &self.inner;
         let peer = stream.peer_addr();
         let Ok(local) = stream.local_addr() else {
             return;
         };
-        let of_this_ip = inner.per_ip.borrow().get(&peer.ip()).copied().unwrap_or(0);
-        let open = inner.open.borrow().len();
-        if inner.stopping.get()
-            || open >= inner.options.connections_max
-            || of_this_ip >= inner.options.connections_per_ip_max
-        {
-            tracing::debug!(%peer, open, of_this_ip, "refusing a connection: too many");
+        if inner.stopping.get() {
             return;
         }
+        let guest = match inner.door.enter(peer.ip()) {
+            Ok(guest) => guest,
+            Err(reason) => {
+                tracing::debug!(%peer, %reason, "refusing a connection");
+                return;
+            }
+        };
         let number = inner.next.get();
         inner.next.set(number.wrapping_add(1));
         let state = Rc::new(State::new(number, peer, local, engine_rt::now()));
+        let is_first = inner.open.borrow().is_empty();
         inner.open.borrow_mut().insert(number, Rc::clone(&state));
-        inner
-            .per_ip
-            .borrow_mut()
-            .insert(peer.ip(), of_this_ip.saturating_add(1));
+        if is_first {
+            // The sweeper rests while there is nothing to sweep.
+            inner.watched.changed();
+        }
         let connections = self.clone();
         // Owned by `open`: `stop` waits until it is empty.
         engine_rt::spawn(async move {
             let _entry = Entry {
                 connections: connections.clone(),
                 state: Rc::clone(&state),
+                _guest: guest,
+                _charge: charge,
             };
             let inner = &connections.inner;
             connection::serve(
@@ -181,21 +239,26 @@ impl<S: Service, B: Budget> Connections<S, B> {
         .detach();
     }
 
-    /// Closes connections that are idle or stuck, now and again, until `stop`.
+    /// Closes connections whose clients keep us waiting for too long, until `stop`.
     pub async fn sweep(&self) {
         let options = &self.inner.options;
-        let pause = (options.idle_max.min(options.stalled_max) / 4)
-            .clamp(Duration::from_millis(10), Duration::from_secs(30));
-        while !self.inner.stopping.get() {
-            let mut sleep = core::pin::pin!(engine_rt::sleep(pause));
-            let mut stopping = core::pin::pin!(self.stopping());
-            core::future::poll_fn(|context| {
-                if stopping.as_mut().poll(context).is_ready() {
-                    return core::task::Poll::Ready(());
-                }
-                sleep.as_mut().poll(context)
-            })
-            .await;
+        let shortest = options
+            .idle_max
+            .min(options.stalled_max)
+            .min(options.unread_max);
+        let pause = (shortest / 4).clamp(Duration::from_millis(10), SWEEP_PAUSE_MAX);
+        loop {
+            let inner = &self.inner;
+            let some = inner
+                .watched
+                .until(|| (!inner.open.borrow().is_empty()).then_some(()));
+            let rest = async {
+                some.await;
+                engine_rt::sleep(pause).await;
+            };
+            if self.unless_stopping(rest).await.is_none() {
+                return;
+            }
             self.sweep_once();
         }
     }
@@ -203,17 +266,31 @@ impl<S: Service, B: Budget> Connections<S, B> {
     fn sweep_once(&self) {
         let options = &self.inner.options;
         let now = engine_rt::now();
+        let (stalled_max, rate_min, unread_max) = if self.inner.budget.is_short() {
+            (
+                options.stalled_max.min(STALLED_MAX_IF_SHORT),
+                RATE_MIN_IF_SHORT,
+                options.unread_max.min(UNREAD_MAX_IF_SHORT),
+            )
+        } else {
+            (options.stalled_max, RATE_MIN, options.unread_max)
+        };
         let open: Vec<Rc<State>> = self.inner.open.borrow().values().cloned().collect();
         for state in open {
             let quiet = now.saturating_since(state.active());
-            // A request under way is work, however long its client waits for it.
-            let is_stuck = state.running() == 0
-                && (quiet >= options.idle_max
-                    || (state.in_frame() && quiet >= options.stalled_max));
-            if is_stuck {
-                tracing::debug!(peer = %state.peer, ?quiet, "closing an idle connection");
-                state.advance(Phase::Closed);
-            }
+            let unread = state.sending().map(|since| now.saturating_since(since));
+            let reason = if unread.is_some_and(|unread| unread >= unread_max) {
+                "its client does not read"
+            } else if state.is_stalled(now, stalled_max, rate_min) {
+                "its client stalls inside a request"
+            // As in Kafka also where a request of it waits: its client may be long gone.
+            } else if unread.is_none() && quiet >= options.idle_max {
+                "it is idle"
+            } else {
+                continue;
+            };
+            tracing::debug!(peer = %state.peer, ?quiet, reason, "closing a connection");
+            state.advance(Phase::Closed);
         }
     }
 
@@ -254,24 +331,19 @@ impl<S: Service, B: Budget> Connections<S, B> {
 }
 
 /// A connection's entry in the lists, which leaves with it, however it ends.
-struct Entry<S, B> {
+struct Entry<S, B: Budget> {
     connections: Connections<S, B>,
     state: Rc<State>,
+    _guest: Guest,
+    _charge: B::Charge,
 }
 
-impl<S, B> Drop for Entry<S, B> {
+impl<S, B: Budget> Drop for Entry<S, B> {
     fn drop(&mut self) {
         let inner = &self.connections.inner;
         inner.open.borrow_mut().remove(&self.state.number);
-        let ip = self.state.peer.ip();
-        let mut per_ip = inner.per_ip.borrow_mut();
-        match per_ip.get_mut(&ip) {
-            Some(count) if *count > 1 => *count = count.saturating_sub(1),
-            _ => {
-                per_ip.remove(&ip);
-            }
+        if inner.open.borrow().is_empty() {
+            inner.watched.changed();
         }
-        drop(per_ip);
-        inner.watched.changed();
     }
 }

@@ -7,13 +7,18 @@
 //!
 //! Does not: look inside a frame.
 
+mod ahead;
+
 use bytes::{Buf, Bytes, BytesMut};
 use engine_rt::Stream;
 
 use crate::budget::Budget;
+use ahead::Ahead;
 
-/// What a connection may hold beyond its budget: the buffer that waits for the next frame.
+/// The buffer that waits for the next frame on a connection whose last one came in full.
 const IDLE_BYTES: usize = 8 << 10;
+/// The same on one that sends little at a time: most of many connections are such.
+const QUIET_BYTES: usize = 2 << 10;
 /// The first step of a frame larger than what has arrived of it.
 const STEP_BYTES: usize = 16 << 10;
 /// The most one receive asks for.
@@ -43,6 +48,19 @@ pub enum FrameError {
     Receive(#[from] engine_rt::Error),
 }
 
+/// What a reader does now, for whoever watches its client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Waits for the first byte of the next frame.
+    Between,
+    /// Waits for bytes of a frame that has begun.
+    Within,
+    /// So many bytes arrived.
+    Received(usize),
+    /// Waits for memory: it is we who keep the client waiting.
+    Charging,
+}
+
 /// One frame without its length, and what it has charged.
 #[derive(Debug)]
 pub struct Frame<C> {
@@ -58,6 +76,8 @@ pub struct FrameReader<B> {
     budget: B,
     bytes_max: usize,
     buffer: BytesMut,
+    idle_bytes: usize,
+    ahead: Ahead,
 }
 
 impl<B: Budget> FrameReader<B> {
@@ -68,26 +88,47 @@ impl<B: Budget> FrameReader<B> {
             budget,
             bytes_max,
             buffer: BytesMut::new(),
+            idle_bytes: QUIET_BYTES,
+            ahead: Ahead::default(),
         }
     }
 
-    /// Reads the next frame; `None` where the stream ended between two. `progress` is called with
-    /// whether a frame is under way, at first and whenever bytes came in.
+    /// Resolves when the client has ended the stream, or it failed, as far as that can be seen
+    /// without reading much. What it reads comes with the next frames. Cancel: safe.
+    pub async fn ended(&mut self) {
+        self.ahead.ended(&self.stream).await;
+    }
+
+    /// Reads the next frame; `None` where the stream ended between two. `progress` is told whatever
+    /// changes.
     ///
     /// Cancel: not safe; a reader whose future was dropped is of no more use.
     pub async fn next(
         &mut self,
-        mut progress: impl FnMut(bool),
+        mut progress: impl FnMut(Progress),
     ) -> Result<Option<Frame<B::Charge>>, FrameError> {
-        progress(!self.buffer.is_empty());
+        progress(Progress::Between);
         while self.buffer.len() < LENGTH_BYTES {
-            if self.receive(IDLE_BYTES).await? == 0 {
-                return match self.buffer.len() {
-                    0 => Ok(None),
-                    received => Err(FrameError::Truncated { received }),
-                };
+            if !self.buffer.is_empty() {
+                progress(Progress::Within);
             }
-            progress(true);
+            let room = self.idle_bytes;
+            match self.receive(room).await? {
+                0 => {
+                    return match self.buffer.len() {
+                        0 => Ok(None),
+                        received => Err(FrameError::Truncated { received }),
+                    };
+                }
+                received => {
+                    progress(Progress::Received(received));
+                    self.idle_bytes = if received >= room {
+                        IDLE_BYTES
+                    } else {
+                        QUIET_BYTES
+                    };
+                }
+            }
         }
         let length = self.buffer.get_i32();
         let expected = match usize::try_from(length) {
@@ -100,21 +141,28 @@ impl<B: Budget> FrameReader<B> {
             }
         };
         let mut charged = expected.min(step(self.buffer.len()));
-        let mut charge = self.budget.charge(charged).await;
+        let mut charge = if let Some(charge) = self.budget.try_charge(charged) {
+            charge
+        } else {
+            progress(Progress::Charging);
+            self.budget.charge(charged).await
+        };
         while self.buffer.len() < expected {
             let received = self.buffer.len();
             if received >= charged {
                 let more = expected.min(step(received)).saturating_sub(charged);
+                progress(Progress::Charging);
                 self.budget.grow(&mut charge, more).await;
                 charged = charged.saturating_add(more);
             }
             let room = charged.saturating_sub(received);
             // One allocation a step: without this each receive would grow the buffer by itself.
             self.buffer.reserve(room);
-            if self.receive(room.min(RECEIVE_BYTES_MAX)).await? == 0 {
-                return Err(FrameError::Truncated { received });
+            progress(Progress::Within);
+            match self.receive(room.min(RECEIVE_BYTES_MAX)).await? {
+                0 => return Err(FrameError::Truncated { received }),
+                more => progress(Progress::Received(more)),
             }
-            progress(true);
         }
         let bytes = self.buffer.split_to(expected).freeze();
         if self.buffer.is_empty() {
@@ -126,6 +174,15 @@ impl<B: Budget> FrameReader<B> {
     }
 
     async fn receive(&mut self, max: usize) -> Result<usize, FrameError> {
+        if let Some(received) = self.ahead.take().await? {
+            let count = received.len();
+            if self.buffer.is_empty() {
+                self.buffer = received;
+            } else {
+                self.buffer.extend_from_slice(&received);
+            }
+            return Ok(count);
+        }
         let before = self.buffer.len();
         self.buffer = self
             .stream

@@ -7,12 +7,14 @@
 mod budget;
 pub mod connection;
 mod connections;
+mod door;
 mod frame_reader;
 mod frame_writer;
 mod watched;
 
 pub use budget::Budget;
 pub use connection::{Client, Reply, Request, Service};
-pub use connections::{Connections, TransportOptions};
-pub use frame_reader::{Frame, FrameError, FrameReader};
+pub use connections::{CONNECTION_BYTES, Connections, TransportOptions};
+pub use door::{Door, DoorLimits, Guest, Refused};
+pub use frame_reader::{Frame, FrameError, FrameReader, Progress};
 pub use frame_writer::{PIECES_MAX, pack};

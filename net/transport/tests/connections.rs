@@ -16,7 +16,9 @@ use core::time::Duration;
 use engine_rt::sim::Simulation;
 use engine_rt::{ListenOptions, Listener, Stream};
 use net_protocol::ApiKey;
-use net_transport::{Budget, Connections, Reply, Request, Service, TransportOptions};
+use net_transport::{
+    Budget, Connections, Door, DoorLimits, Reply, Request, Service, TransportOptions,
+};
 use std::rc::Rc;
 
 #[derive(Clone)]
@@ -25,7 +27,15 @@ struct NoBudget;
 impl Budget for NoBudget {
     type Charge = ();
     async fn charge(&self, _bytes: usize) {}
+    fn try_charge(&self, _bytes: usize) -> Option<()> {
+        Some(())
+    }
+    fn charge_now(&self, _bytes: usize) {}
     async fn grow(&self, _charge: &mut (), _bytes: usize) {}
+    async fn settled(&self) {}
+    fn is_short(&self) -> bool {
+        false
+    }
 }
 
 /// What the first byte of a body asks for; the second is a time in 10 ms.
@@ -122,9 +132,14 @@ struct Server {
 
 impl Server {
     fn start(options: TransportOptions) -> Self {
+        Self::behind(DoorLimits::default(), options)
+    }
+
+    fn behind(limits: DoorLimits, options: TransportOptions) -> Self {
         let address = "127.0.0.1:9092".parse().unwrap();
         let service = Rc::new(Echo::default());
-        let connections = Connections::new(Rc::clone(&service), NoBudget, options);
+        let connections =
+            Connections::new(Rc::clone(&service), NoBudget, Door::new(limits), options);
         let listener = Listener::bind(address, ListenOptions::default()).unwrap();
         let accepting = connections.clone();
         engine_rt::spawn(async move { accepting.accept(&listener).await }).detach();
@@ -359,6 +374,86 @@ fn a_long_poll_ends_when_its_client_leaves() {
 }
 
 #[test]
+fn a_long_poll_ends_when_its_client_leaves_although_another_request_waits() {
+    for left in [1, 5, 200] {
+        run(1, move || async move {
+            let server = Server::start(TransportOptions::default());
+            let client = server.client().await;
+            client.send([other(1, verb::WAIT_GONE, 0)]).await;
+            // Behind it: requests, all answered, since all came before the end.
+            let behind = (0..left).map(|id| other(10 + id, verb::ANSWER, 0));
+            client.send(behind).await;
+            engine_rt::sleep(Duration::from_secs(1)).await;
+            assert_eq!(server.service.gone.get(), 0);
+            client.stream.shutdown().await.unwrap();
+            engine_rt::sleep(Duration::from_secs(1)).await;
+            assert_eq!(server.service.gone.get(), 1, "{left}");
+            let begun = server.service.begun.borrow().len();
+            assert_eq!(i32::try_from(begun), Ok(1 + left));
+            assert_eq!(server.connections.count(), 0);
+        });
+    }
+}
+
+#[test]
+fn what_was_read_ahead_is_not_lost() {
+    for seed in 0..30 {
+        run(seed, move || async move {
+            let server = Server::start(TransportOptions::default());
+            let mut client = server.client().await;
+            let wait = u8::try_from(seed % 5).unwrap();
+            for round in 0..20 {
+                let id = round * 100;
+                client.send([other(id, verb::ANSWER, wait)]).await;
+                for n in 1..30 {
+                    let frame = other(id + n, verb::ANSWER, u8::from(n % 7 == 0));
+                    let cut = usize::try_from(n * 5).unwrap() % frame.len();
+                    client.send([frame[..cut].to_vec()]).await;
+                    client.send([frame[cut..].to_vec()]).await;
+                }
+                for n in 0..30 {
+                    assert_eq!(client.next().await, Some(id + n), "seed {seed}");
+                }
+            }
+        });
+    }
+}
+
+#[test]
+fn a_frame_that_trickles_in_is_given_up() {
+    run(1, || async {
+        let server = Server::start(TransportOptions::default());
+        let client = server.client().await;
+        client.send([1_000_000_u32.to_be_bytes().to_vec()]).await;
+        let begun = engine_rt::now();
+        // Never quiet for long, but 100 bytes in a second.
+        while server.connections.count() == 1 {
+            let chunk = Bytes::from_static(&[7; 100]);
+            let _ = client.stream.send(vec![chunk]).await;
+            engine_rt::sleep(Duration::from_secs(1)).await;
+        }
+        let took = engine_rt::now().saturating_since(begun);
+        assert!(took < Duration::from_mins(1), "{took:?}");
+    });
+}
+
+#[test]
+fn a_client_that_never_reads_is_given_up() {
+    run(1, || async {
+        let server = Server::start(TransportOptions::default());
+        let client = server.client().await;
+        client
+            .send((0..40).map(|id| produce(id, verb::ANSWER_LARGE, 0)))
+            .await;
+        engine_rt::sleep(Duration::from_mins(4)).await;
+        assert_eq!(server.connections.count(), 1);
+        engine_rt::sleep(Duration::from_mins(2)).await;
+        assert_eq!(server.connections.count(), 0);
+        drop(client);
+    });
+}
+
+#[test]
 fn a_stop_answers_what_is_under_way_and_closes() {
     for seed in 0..10 {
         run(seed, || async {
@@ -403,7 +498,7 @@ fn a_stop_does_not_wait_for_ever() {
 }
 
 #[test]
-fn idle_and_stalled_connections_are_closed_and_working_ones_are_not() {
+fn idle_and_stalled_connections_are_closed() {
     run(1, || async {
         let server = Server::start(TransportOptions {
             idle_max: Duration::from_mins(10),
@@ -420,8 +515,12 @@ fn idle_and_stalled_connections_are_closed_and_working_ones_are_not() {
         engine_rt::sleep(Duration::from_mins(1)).await;
         assert_eq!(server.connections.count(), 2, "the stalled one is gone");
         engine_rt::sleep(Duration::from_mins(12)).await;
-        assert_eq!(server.connections.count(), 1, "the idle one is gone");
-        assert_eq!(server.service.gone.get(), 0);
+        assert_eq!(server.connections.count(), 0, "the idle ones are gone");
+        assert_eq!(
+            server.service.gone.get(),
+            1,
+            "and so is what waited for one"
+        );
         drop((idle, working, stalled));
     });
 }
@@ -429,11 +528,12 @@ fn idle_and_stalled_connections_are_closed_and_working_ones_are_not() {
 #[test]
 fn connections_above_the_limits_are_refused() {
     run(1, || async {
-        let server = Server::start(TransportOptions {
+        let limits = DoorLimits {
             connections_max: 5,
-            connections_per_ip_max: 2,
-            ..TransportOptions::default()
-        });
+            per_ip_max: 2,
+            ..DoorLimits::default()
+        };
+        let server = Server::behind(limits, TransportOptions::default());
         let (mut one, two) = (server.client().await, server.client().await);
         let mut three = server.client().await;
         assert_eq!(three.rest().await, [0; 0]);

@@ -85,7 +85,7 @@ impl World {
     pub fn launch(&mut self) {
         let told = Told::default();
         let system: System = self.simulation.system(self.machine);
-        let mut options = NodeOptions::new(Arc::new(self.config()), self.shards);
+        let mut options = NodeOptions::new(Arc::new(self.config()));
         options.storage.lane_bytes_at_start = 1 << 20;
         options.storage.disk_reserve_bytes = 1 << 20;
         let ready = told.ready.clone();

@@ -5,7 +5,7 @@ use core::net::SocketAddr;
 use engine_config::BrokerConfig;
 use engine_log::{RecoveryReport, StorageOptions};
 use engine_model::DirectoryId;
-use net_transport::TransportOptions;
+use net_transport::{DoorLimits, TransportOptions};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -19,9 +19,11 @@ pub struct NodeOptions {
     pub data_dir: PathBuf,
     /// Sizes of the storage; `shards` is set by the node.
     pub storage: StorageOptions,
-    /// Limits of the connections of each shard.
+    /// How the connections of each shard are served.
     pub transport: TransportOptions,
-    /// Bytes of requests each shard may hold.
+    /// Limits on the connections of all shards together.
+    pub door: DoorLimits,
+    /// Bytes that connections, requests and answers may hold, all shards together.
     pub request_memory_bytes: usize,
     /// Called once, on shard 0, when every shard listens.
     pub on_ready: Box<dyn FnOnce(Ready) + Send>,
@@ -31,30 +33,34 @@ pub struct NodeOptions {
 
 impl NodeOptions {
     /// Options for these settings with the data where they say.
-    pub fn new(config: Arc<BrokerConfig>, shards: usize) -> Self {
-        let shards = shards.max(1);
+    pub fn new(config: Arc<BrokerConfig>) -> Self {
         let storage = StorageOptions {
             lane_bytes: config.lane_bytes,
             ..StorageOptions::default()
         };
         let transport = TransportOptions {
             request_bytes_max: config.request_bytes_max,
-            connections_max: config.connections_max,
             idle_max: config
                 .connections_idle_max
                 .unwrap_or(core::time::Duration::MAX),
             ..TransportOptions::default()
         };
+        let door = DoorLimits {
+            connections_max: config.connections_max,
+            per_ip_max: config.connections_per_ip_max,
+            per_ip_overrides: config.connections_per_ip_overrides.clone(),
+            rate_max: config.connection_rate_max,
+        };
         let request_memory_bytes = config
             .queued_request_bytes_max
             .and_then(|bytes| usize::try_from(bytes).ok())
-            .map_or(REQUEST_MEMORY_BYTES, |bytes| {
-                bytes.checked_div(shards).unwrap_or(bytes)
-            });
+            .unwrap_or(REQUEST_MEMORY_BYTES)
+            .max(config.request_bytes_max);
         Self {
             data_dir: PathBuf::from(&config.data_dir),
             storage,
             transport,
+            door,
             request_memory_bytes,
             on_ready: Box::new(|_| {}),
             on_error: Box::new(|_| {}),
@@ -63,9 +69,9 @@ impl NodeOptions {
     }
 }
 
-/// Bytes of requests a shard may hold unless told otherwise: one request of the largest size and
-/// plenty of small ones.
-const REQUEST_MEMORY_BYTES: usize = 128 << 20;
+/// Bytes that connections, requests and answers may hold unless somebody knows better: one request
+/// of the largest size and plenty of small ones.
+const REQUEST_MEMORY_BYTES: usize = 256 << 20;
 
 impl fmt::Debug for NodeOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -13,9 +13,9 @@ use engine_config::BrokerConfig;
 use engine_log::{Store, StoreSeed};
 use engine_model::{DirectoryId, ShardId};
 use engine_rt::{ListenOptions, Listener};
-use engine_shard::{Mesh, MeshSeed};
+use engine_shard::{MemoryPool, Mesh, MeshSeed};
 use net_broker::{Advertised, Answer, Broker, BrokerParts, Question, RequestBudget};
-use net_transport::{Connections, TransportOptions};
+use net_transport::{Connections, Door, TransportOptions};
 use replication_runtime::{ControllerDriver, ControllerParts, ReplicaManager, ReplicaParts};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -29,7 +29,8 @@ pub(crate) struct ShardParts {
     pub(crate) mesh: MeshSeed<Question, Answer>,
     pub(crate) config: Arc<BrokerConfig>,
     pub(crate) transport: TransportOptions,
-    pub(crate) request_memory_bytes: usize,
+    pub(crate) memory: MemoryPool,
+    pub(crate) door: Door,
 }
 
 /// A shard whose store is open.
@@ -53,8 +54,10 @@ impl Running {
             mesh,
             config,
             transport,
-            request_memory_bytes,
+            memory,
+            door,
         } = parts;
+        let memory = memory.budget();
         let store = Store::start(seed).await.map_err(NodeError::Storage)?;
         let replicas = ReplicaManager::new(
             store.clone(),
@@ -69,16 +72,14 @@ impl Running {
             shards,
             shard,
             replicas: replicas.clone(),
+            memory: memory.clone(),
         });
         // Weak: the broker holds the mesh.
         let answering = Rc::downgrade(&broker);
         let mesh = mesh.start(move |from, question| answer(answering.clone(), from, question));
         broker.set_mesh(mesh.clone());
-        let connections = Connections::new(
-            broker.clone(),
-            RequestBudget::new(request_memory_bytes),
-            transport,
-        );
+        let connections =
+            Connections::new(broker.clone(), RequestBudget::new(memory), door, transport);
         Ok(Self {
             shard,
             shards,

@@ -4,8 +4,9 @@ use core::future::Future;
 use core::pin::Pin;
 use engine_model::ShardId;
 use engine_rt::{ShardMain, System};
-use engine_shard::{MeshOptions, MeshSeed, mesh};
+use engine_shard::{MemoryPool, MeshOptions, MeshSeed, mesh};
 use net_broker::{Answer, Question};
+use net_transport::{CONNECTION_BYTES, Door, DoorLimits};
 
 use crate::options::NodeOptions;
 use crate::orders;
@@ -24,13 +25,25 @@ impl Node {
         let shards = system.shard_count();
         let mut seeds = mesh::build::<Question, Answer>(system, MeshOptions::default()).into_iter();
         let (followers, leaders) = orders::wire(system);
+        let memory = MemoryPool::new(
+            options.request_memory_bytes,
+            options.transport.request_bytes_max,
+            shards,
+        );
+        // What idle connections hold stays theirs: enough must be left for requests.
+        let room = memory.shared_bytes() / 2 / CONNECTION_BYTES;
+        let door = Door::new(DoorLimits {
+            connections_max: options.door.connections_max.min(room),
+            ..options.door.clone()
+        });
         let parts = |index: usize, mesh: MeshSeed<Question, Answer>| ShardParts {
             shard: ShardId(u16::try_from(index).unwrap_or(u16::MAX)),
             shards,
             mesh,
             config: options.config.clone(),
             transport: options.transport.clone(),
-            request_memory_bytes: options.request_memory_bytes,
+            memory: memory.clone(),
+            door: door.clone(),
         };
         let mut others = Vec::new();
         let first = seeds.next().map(|seed| parts(0, seed));

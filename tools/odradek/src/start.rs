@@ -34,7 +34,10 @@ pub fn run(global: &Global, arguments: &StartArguments) -> Result<(), Failure> {
 
     let failed: Arc<Mutex<Option<NodeError>>> = Arc::default();
     let banner = Banner::new(&config, &directory, started, global.quiet);
-    let mut options = NodeOptions::new(Arc::clone(&config), system.shard_count());
+    let mut options = NodeOptions::new(Arc::clone(&config));
+    if config.queued_request_bytes_max.is_none() {
+        options.request_memory_bytes = request_memory_bytes().max(config.request_bytes_max);
+    }
     directory.path().clone_into(&mut options.data_dir);
     options.on_ready = Box::new(move |ready| banner.ready(&ready));
     let slot = Arc::clone(&failed);
@@ -71,6 +74,15 @@ fn uring(config: &BrokerConfig) -> UringConfig {
         watchdog: config.watchdog_timeout,
         ..UringConfig::default()
     }
+}
+
+/// An eighth of the memory there is, within bounds: most of the rest belongs to the page cache of
+/// others, and what is kept of the logs has limits of its own.
+fn request_memory_bytes() -> usize {
+    let memory = engine_rt::process::memory_bytes();
+    usize::try_from(memory / 8)
+        .unwrap_or(usize::MAX)
+        .clamp(256 << 20, 1 << 30)
 }
 
 fn start_failure(error: &engine_rt::StartError) -> Failure {

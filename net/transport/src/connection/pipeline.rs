@@ -13,8 +13,8 @@ use crate::watched::Watched;
 /// Answers put into one send, in bytes; one answer may be larger.
 const SEND_BYTES_MAX: usize = 1 << 20;
 
-pub(super) struct Pipeline {
-    places: RefCell<VecDeque<Option<Reply>>>,
+pub(super) struct Pipeline<C> {
+    places: RefCell<VecDeque<Option<Answer<C>>>>,
     /// Number of the place at the front.
     first: Cell<u64>,
     produces_only: Cell<bool>,
@@ -24,6 +24,12 @@ pub(super) struct Pipeline {
     /// No more requests will begin.
     ended: Cell<bool>,
     watched: Watched,
+}
+
+/// What became of a request, and what its answer has charged until it is out.
+struct Answer<C> {
+    reply: Reply,
+    _charge: Option<C>,
 }
 
 /// What the sender does next.
@@ -36,7 +42,7 @@ pub(super) enum Next {
     End,
 }
 
-impl Pipeline {
+impl<C> Pipeline<C> {
     pub(super) fn new(produces_max: usize) -> Self {
         Self {
             places: RefCell::default(),
@@ -67,18 +73,17 @@ impl Pipeline {
             .await
     }
 
-    /// Says what became of the request at `place`.
-    pub(super) fn answer(&self, place: u64, reply: Reply) {
+    /// Says what became of the request at `place`; `charge` is held until the answer was sent.
+    pub(super) fn answer(&self, place: u64, reply: Reply, charge: Option<C>) {
         self.running.set(self.running.get().saturating_sub(1));
         let index = usize::try_from(place.saturating_sub(self.first.get())).unwrap_or(usize::MAX);
         if let Some(place) = self.places.borrow_mut().get_mut(index) {
-            *place = Some(reply);
+            *place = Some(Answer {
+                reply,
+                _charge: charge,
+            });
         }
         self.watched.changed();
-    }
-
-    pub(super) fn running(&self) -> usize {
-        self.running.get()
     }
 
     pub(super) fn end_requests(&self) {
@@ -104,7 +109,7 @@ impl Pipeline {
         let mut bytes = 0_usize;
         let mut answers = 0_usize;
         for place in places.iter_mut() {
-            match place {
+            match place.as_mut().map(|answer| &mut answer.reply) {
                 Some(Reply::Send(frame)) if bytes == 0 || bytes < SEND_BYTES_MAX => {
                     bytes = frame
                         .iter()
@@ -120,7 +125,10 @@ impl Pipeline {
             return Some(Next::Send { pieces, answers });
         }
         match places.front() {
-            Some(Some(Reply::Close)) => Some(Next::Close),
+            Some(Some(Answer {
+                reply: Reply::Close,
+                ..
+            })) => Some(Next::Close),
             None if self.ended.get() => Some(Next::End),
             _ => None,
         }
@@ -130,10 +138,12 @@ impl Pipeline {
     pub(super) fn sent(&self, answers: usize) {
         let mut places = self.places.borrow_mut();
         let count = answers.min(places.len());
-        places.drain(..count);
+        let sent: Vec<Option<Answer<C>>> = places.drain(..count).collect();
         self.first
             .set(self.first.get().saturating_add(as_u64(count)));
         drop(places);
+        // Gives back what they charged, which may wake others.
+        drop(sent);
         self.watched.changed();
     }
 }

@@ -18,8 +18,9 @@ use crate::frame_reader::{Frame, FrameError, FrameReader};
 pub(super) async fn read_requests<S: Service, B: Budget>(
     mut reader: FrameReader<B>,
     state: &Rc<State>,
-    pipeline: &Rc<Pipeline>,
+    pipeline: &Rc<Pipeline<B::Charge>>,
     service: &Rc<S>,
+    budget: &B,
 ) {
     while state.phase() == Phase::Open {
         let frame = match until_draining(state, next_frame(&mut reader, state)).await {
@@ -35,10 +36,25 @@ pub(super) async fn read_requests<S: Service, B: Budget>(
             break;
         };
         let is_produce = request.api == ApiKey::Produce;
-        let Some(place) = until_draining(state, pipeline.admit(is_produce)).await else {
+        // Answers that nobody reads hold back those that would come on top of them.
+        let admitted = async {
+            budget.settled().await;
+            pipeline.admit(is_produce).await
+        };
+        let admitted = noticing_the_end(admitted, &mut reader, state);
+        let Some(place) = until_draining(state, admitted).await else {
             return;
         };
-        begin(state, pipeline, service, place, request, frame.charge).await;
+        begin(
+            state,
+            pipeline,
+            service,
+            budget,
+            place,
+            request,
+            frame.charge,
+        )
+        .await;
         engine_rt::yield_if_due().await;
     }
     // The client's last word, or a frame that ends the connection: what began is still answered,
@@ -51,13 +67,10 @@ async fn next_frame<B: Budget>(
     state: &State,
 ) -> Result<Option<Frame<B::Charge>>, FrameError> {
     let frame = reader
-        .next(|in_frame| {
-            state.set_in_frame(in_frame);
-            state.is_active_at(engine_rt::now());
-        })
+        .next(|progress| state.reads(progress, engine_rt::now()))
         .await;
     // From here on it is we who keep the client waiting.
-    state.set_in_frame(false);
+    state.has_read();
     frame
 }
 
@@ -95,36 +108,43 @@ fn parse<C>(frame: &Frame<C>, state: &Rc<State>) -> Option<Request> {
 }
 
 /// Begins a request here, so that requests begin in order, and lets it wait in its own task.
-async fn begin<S: Service, C: 'static>(
+async fn begin<S: Service, B: Budget>(
     state: &Rc<State>,
-    pipeline: &Rc<Pipeline>,
+    pipeline: &Rc<Pipeline<B::Charge>>,
     service: &Rc<S>,
+    budget: &B,
     place: u64,
     request: Request,
-    charge: C,
+    charge: B::Charge,
 ) {
-    state.set_running(pipeline.running());
     let api = request.api;
     let service = Rc::clone(service);
     let mut handler = CatchUnwind(Box::pin(async move { service.call(request).await }));
     let begun =
         core::future::poll_fn(|context| Poll::Ready(Pin::new(&mut handler).poll(context))).await;
     match begun {
-        Poll::Ready(reply) => end(state, pipeline, place, reply, api),
+        Poll::Ready(reply) => end(state, pipeline, budget, place, reply, api),
         Poll::Pending => {
-            let (state, pipeline) = (Rc::clone(state), Rc::clone(pipeline));
+            let (state, pipeline, budget) = (Rc::clone(state), Rc::clone(pipeline), budget.clone());
             // Owned by the pipeline: the connection does not end before every place is answered.
             engine_rt::spawn(async move {
                 let reply = handler.await;
                 drop(charge);
-                end(&state, &pipeline, place, reply, api);
+                end(&state, &pipeline, &budget, place, reply, api);
             })
             .detach();
         }
     }
 }
 
-fn end(state: &State, pipeline: &Pipeline, place: u64, reply: Option<Reply>, api: ApiKey) {
+fn end<B: Budget>(
+    state: &State,
+    pipeline: &Pipeline<B::Charge>,
+    budget: &B,
+    place: u64,
+    reply: Option<Reply>,
+    api: ApiKey,
+) {
     let reply = reply.unwrap_or_else(|| {
         tracing::error!(
             api = api.name(),
@@ -135,14 +155,45 @@ fn end(state: &State, pipeline: &Pipeline, place: u64, reply: Option<Reply>, api
     if matches!(reply, Reply::Close) {
         state.advance(Phase::Draining);
     }
-    pipeline.answer(place, reply);
-    state.set_running(pipeline.running());
+    let charge = match &reply {
+        Reply::Send(pieces) => {
+            let bytes = pieces
+                .iter()
+                .fold(0_usize, |sum, piece| sum.saturating_add(piece.len()));
+            Some(budget.charge_now(bytes))
+        }
+        Reply::Silent | Reply::Close => None,
+    };
+    pipeline.answer(place, reply, charge);
+}
+
+/// Drives `future`, and lets long polls end if the client ends the stream meanwhile. What it sent
+/// before is still answered.
+async fn noticing_the_end<T, B: Budget>(
+    future: impl Future<Output = T>,
+    reader: &mut FrameReader<B>,
+    state: &State,
+) -> T {
+    let mut future = pin!(future);
+    let mut ended = pin!(async {
+        reader.ended().await;
+        state.has_hung_up();
+    });
+    let mut is_ended = false;
+    core::future::poll_fn(|context| {
+        if let Poll::Ready(output) = future.as_mut().poll(context) {
+            return Poll::Ready(output);
+        }
+        is_ended = is_ended || ended.as_mut().poll(context).is_ready();
+        Poll::Pending
+    })
+    .await
 }
 
 /// Drives `future` until the connection drains, which gives `None`.
 async fn until_draining<T>(state: &State, future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
-    let mut draining = pin!(state.gone());
+    let mut draining = pin!(state.reached(Phase::Draining));
     core::future::poll_fn(|context| {
         if draining.as_mut().poll(context).is_ready() {
             return Poll::Ready(None);

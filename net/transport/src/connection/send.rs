@@ -10,17 +10,19 @@ use super::state::{Phase, State};
 use crate::frame_writer;
 
 /// Runs until everything is sent, a request asks to close, or the client is gone.
-pub(super) async fn send_answers(stream: Stream, state: Rc<State>, pipeline: Rc<Pipeline>) {
+pub(super) async fn send_answers<C>(stream: Stream, state: Rc<State>, pipeline: Rc<Pipeline<C>>) {
     loop {
         let (pieces, answers) = match next(&state, &pipeline).await {
             Some(Next::Send { pieces, answers }) => (pieces, answers),
             Some(Next::Close | Next::End) | None => break,
         };
         for pieces in frame_writer::pack(pieces) {
+            state.sends(Some(engine_rt::now()));
             if !send(&stream, &state, pieces).await {
                 state.advance(Phase::Closed);
                 return;
             }
+            state.sends(None);
             state.is_active_at(engine_rt::now());
         }
         pipeline.sent(answers);
@@ -29,7 +31,7 @@ pub(super) async fn send_answers(stream: Stream, state: Rc<State>, pipeline: Rc<
 }
 
 /// What to do next; `None` when the connection was closed meanwhile.
-async fn next(state: &State, pipeline: &Pipeline) -> Option<Next> {
+async fn next<C>(state: &State, pipeline: &Pipeline<C>) -> Option<Next> {
     let mut next = pin!(pipeline.next());
     let mut closed = pin!(state.reached(Phase::Closed));
     core::future::poll_fn(|context| {

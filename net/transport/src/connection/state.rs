@@ -2,7 +2,10 @@
 
 use core::cell::Cell;
 use core::net::SocketAddr;
+use core::time::Duration;
 use engine_model::Moment;
+
+use crate::frame_reader::Progress;
 
 use crate::watched::Watched;
 
@@ -22,12 +25,13 @@ pub(crate) struct State {
     pub(crate) peer: SocketAddr,
     pub(crate) local: SocketAddr,
     phase: Cell<Phase>,
+    hung_up: Cell<bool>,
     /// Bytes last came or went.
     active: Cell<Moment>,
-    /// A frame has begun and not ended.
-    in_frame: Cell<bool>,
-    /// Requests whose handler has not ended.
-    running: Cell<usize>,
+    /// The frame that has begun and not ended, as far as its client is concerned.
+    frame: Cell<FrameClock>,
+    /// A send that the client has not taken yet began then.
+    sending: Cell<Option<Moment>>,
     watched: Watched,
 }
 
@@ -38,9 +42,10 @@ impl State {
             peer,
             local,
             phase: Cell::new(Phase::Open),
+            hung_up: Cell::new(false),
             active: Cell::new(now),
-            in_frame: Cell::new(false),
-            running: Cell::new(0),
+            frame: Cell::default(),
+            sending: Cell::new(None),
             watched: Watched::default(),
         }
     }
@@ -64,12 +69,18 @@ impl State {
             .await;
     }
 
+    /// The client has ended the stream, although not all it sent before has been read.
+    pub(crate) fn has_hung_up(&self) {
+        self.hung_up.set(true);
+        self.watched.changed();
+    }
+
     pub(crate) fn is_gone(&self) -> bool {
-        self.phase.get() > Phase::Open
+        self.hung_up.get() || self.phase.get() > Phase::Open
     }
 
     pub(crate) async fn gone(&self) {
-        self.reached(Phase::Draining).await;
+        self.watched.until(|| self.is_gone().then_some(())).await;
     }
 
     pub(crate) fn is_active_at(&self, now: Moment) {
@@ -80,19 +91,69 @@ impl State {
         self.active.get()
     }
 
-    pub(crate) fn set_in_frame(&self, in_frame: bool) {
-        self.in_frame.set(in_frame);
+    /// Follows the reader.
+    pub(crate) fn reads(&self, progress: Progress, now: Moment) {
+        let mut frame = self.frame.get();
+        match progress {
+            Progress::Between => {
+                frame = FrameClock::default();
+                self.active.set(now);
+            }
+            Progress::Within => frame.asked = frame.asked.or(Some(now)),
+            Progress::Received(bytes) => {
+                frame.pause(now);
+                frame.received = frame.received.saturating_add(bytes);
+                self.active.set(now);
+            }
+            Progress::Charging => frame.pause(now),
+        }
+        self.frame.set(frame);
     }
 
-    pub(crate) fn in_frame(&self) -> bool {
-        self.in_frame.get()
+    /// The reader has its frame.
+    pub(crate) fn has_read(&self) {
+        self.frame.set(FrameClock::default());
     }
 
-    pub(crate) fn running(&self) -> usize {
-        self.running.get()
+    /// Whether the client of a half-received frame has sent nothing for `pause`, or less than
+    /// `rate` bytes a second on top of that.
+    pub(crate) fn is_stalled(&self, now: Moment, pause: Duration, rate: usize) -> bool {
+        let frame = self.frame.get();
+        let Some(asked) = frame.asked else {
+            return false;
+        };
+        let quiet = now.saturating_since(asked);
+        let earned = frame.received.checked_div(rate).unwrap_or_default();
+        let earned = Duration::from_secs(u64::try_from(earned).unwrap_or(u64::MAX));
+        quiet >= pause || frame.waited.saturating_add(quiet) >= pause.saturating_add(earned)
     }
 
-    pub(crate) fn set_running(&self, running: usize) {
-        self.running.set(running);
+    /// A send begins, or has ended.
+    pub(crate) fn sends(&self, since: Option<Moment>) {
+        self.sending.set(since);
+    }
+
+    /// Since when the client does not take what is sent.
+    pub(crate) fn sending(&self) -> Option<Moment> {
+        self.sending.get()
+    }
+}
+
+/// How long the client of a frame has kept us waiting, which our own waits are no part of.
+#[derive(Clone, Copy, Debug, Default)]
+struct FrameClock {
+    /// Since when we wait for its bytes.
+    asked: Option<Moment>,
+    /// How long we waited before that.
+    waited: Duration,
+    /// What came of it.
+    received: usize,
+}
+
+impl FrameClock {
+    fn pause(&mut self, now: Moment) {
+        if let Some(asked) = self.asked.take() {
+            self.waited = self.waited.saturating_add(now.saturating_since(asked));
+        }
     }
 }

@@ -28,6 +28,22 @@ impl Budget for Counter {
         Charged(Rc::clone(&self.0), bytes)
     }
 
+    fn try_charge(&self, bytes: usize) -> Option<Charged> {
+        Some(self.charge_now(bytes))
+    }
+
+    fn charge_now(&self, bytes: usize) -> Charged {
+        self.0.set(self.0.get() + bytes);
+        self.1.borrow_mut().push(bytes);
+        Charged(Rc::clone(&self.0), bytes)
+    }
+
+    async fn settled(&self) {}
+
+    fn is_short(&self) -> bool {
+        false
+    }
+
     async fn grow(&self, charge: &mut Charged, bytes: usize) {
         self.0.set(self.0.get() + bytes);
         self.1.borrow_mut().push(bytes);
