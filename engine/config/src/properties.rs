@@ -8,6 +8,17 @@ use crate::sources::Origin;
 use crate::toml_file::Entry;
 use std::sync::Arc;
 
+/// The keys and values of a file in the form of Java's properties, in its order, none checked.
+///
+/// Errors: `Syntax` for a broken escape, with its line.
+pub fn read_properties(path: &str, text: &str) -> Result<Vec<(String, String)>, ConfigError> {
+    let entries = read(path, text)?;
+    Ok(entries
+        .into_iter()
+        .map(|entry| (entry.key, entry.value))
+        .collect())
+}
+
 /// The settings of a file, in its order.
 pub(crate) fn read(path: &str, text: &str) -> Result<Vec<Entry>, ConfigError> {
     let path: Arc<str> = path.into();

@@ -3,10 +3,7 @@
 /// The name nearest to `key`, if one is near enough to be what was meant.
 ///
 /// Near enough is a third of its length in inserted, deleted, replaced or swapped letters.
-pub(crate) fn nearest(
-    key: &str,
-    names: impl Iterator<Item = &'static str>,
-) -> Option<&'static str> {
+pub fn nearest(key: &str, names: impl Iterator<Item = &'static str>) -> Option<&'static str> {
     // A key can be as long as a file; only the part that can be near any name is compared.
     const LENGTH_MAX: usize = 128;
     let key: Vec<char> = key

@@ -7,14 +7,16 @@
 //! | seeking        | no record that late          | seeking the end                             |
 //! | reading        | records                      | reading, behind them                        |
 //! | reading        | at its end, if one is wanted | done                                        |
+//! | reading        | out of range, reset wanted   | starting anew, at the first or the end      |
 //! | any            | retriable error, lost answer | the same, after a pause and a fresh picture |
 //! | any            | other error                  | the consumer fails                          |
 //!
 //! Keeps: records of a partition come in offset order, none twice, none before the start; control
-//! batches are never shown; one request at a time, so that what is buffered is one answer.
-//! Does not: belong to a group, commit offsets, filter aborted transactions (read_uncommitted).
-//! Source: KIP-74, KIP-79, KIP-320.
+//! batches are never shown, nor with read_committed records of aborted transactions; one request at a
+//! time, so that what is buffered is one answer.
+//! Does not: belong to a group, commit offsets. Source: KIP-74, KIP-79, KIP-98, KIP-320.
 
+mod aborted;
 mod fetch;
 mod poll;
 mod records;
@@ -44,11 +46,47 @@ pub enum Start {
     Timestamp(Timestamp),
 }
 
+/// Which records of transactions are shown (KIP-98).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Isolation {
+    /// All of them.
+    #[default]
+    ReadUncommitted,
+    /// Those of committed transactions, up to the first that is still open.
+    ReadCommitted,
+}
+
+impl Isolation {
+    /// The number on the wire.
+    pub const fn code(self) -> i8 {
+        match self {
+            Self::ReadUncommitted => 0,
+            Self::ReadCommitted => 1,
+        }
+    }
+}
+
+/// What to do where there is no record at the offset that is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OffsetReset {
+    /// The consumer fails.
+    #[default]
+    Fail,
+    /// Go on at the first record there is.
+    Earliest,
+    /// Go on behind the last record there is.
+    Latest,
+}
+
 /// How a consumer works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConsumerOptions {
     /// Where reading begins, in every partition.
     pub start: Start,
+    /// Which records of transactions are shown.
+    pub isolation: Isolation,
+    /// What to do where an offset is out of range.
+    pub offset_reset: OffsetReset,
     /// Whether to stop at what is the end when reading begins.
     pub stops_at_end: bool,
     /// How long a broker may wait for records.
@@ -70,6 +108,8 @@ impl Default for ConsumerOptions {
     fn default() -> Self {
         Self {
             start: Start::Latest,
+            isolation: Isolation::default(),
+            offset_reset: OffsetReset::default(),
             stops_at_end: false,
             wait_max: Duration::from_millis(500),
             bytes_max: 16 << 20,
@@ -186,6 +226,26 @@ impl Consumer {
     /// The next record that has been read.
     pub fn next_record(&mut self) -> Option<ConsumedRecord> {
         self.records.pop_front()
+    }
+
+    /// Where each partition stands: the offset it reads next, and whether it is done.
+    pub fn positions(&self) -> impl Iterator<Item = (PartitionIndex, Offset, bool)> {
+        self.partitions
+            .iter()
+            .map(|(partition, r)| (*partition, r.position, r.phase == Phase::Done))
+    }
+
+    /// Reads no further in a partition: it counts as done, and what was read of it is dropped.
+    pub fn finish_partition(&mut self, partition: PartitionIndex) {
+        if let Some(reading) = self.partitions.get_mut(&partition) {
+            reading.phase = Phase::Done;
+        }
+        self.records.retain(|record| record.partition != partition);
+    }
+
+    /// What is known of the cluster.
+    pub const fn cluster(&self) -> &Cluster {
+        &self.cluster
     }
 
     /// Why the consumer cannot go on, if it cannot.

@@ -29,7 +29,7 @@ pub use admin::{
 pub use call::{Answer, Call, Operation};
 pub use cluster::{Broker, Cluster, Partition, Topic};
 pub use connection::{Connection, Event, RESPONSE_BYTES_MAX};
-pub use consumer::{ConsumedRecord, Consumer, ConsumerOptions, Start};
+pub use consumer::{ConsumedRecord, Consumer, ConsumerOptions, Isolation, OffsetReset, Start};
 pub use error::ClientError;
 pub use partitioner::{murmur2, partition_for_key};
 pub use producer::{Acks, Delivery, NewRecord, Producer, ProducerOptions, PushError};

@@ -3,17 +3,26 @@
 //! Keeps: every command has one line of help and two examples, which a test runs.
 
 mod bench;
+mod cluster;
+mod completion;
+mod config;
 mod record;
 mod start;
 mod topic;
 
 pub use bench::{BenchArguments, BenchProduceArguments, BenchVerb};
+pub use cluster::ClusterVerb;
+pub use completion::{CompletionArguments, Shell};
+pub use config::{ConfigVerb, ExplainArguments, ShowArguments};
 pub use record::{AcksName, CompressionName, ConsumeArguments, ProduceArguments, RecordVerb};
 pub use start::StartArguments;
-pub use topic::{CreateArguments, DeleteArguments, DescribeArguments, ListArguments, TopicVerb};
+pub use topic::{
+    CreateArguments, DeleteArguments, DescribeArguments, ListArguments, OffsetsArguments, TopicVerb,
+};
 
 use crate::quantity::parse_duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// A Kafka-protocol broker and its command line.
@@ -41,7 +50,7 @@ pub enum Noun {
     /// Start the broker
     #[command(after_help = start::EXAMPLES)]
     Start(StartArguments),
-    /// List, describe, create and delete topics
+    /// List, describe, create, and delete topics
     #[command(subcommand)]
     Topic(TopicVerb),
     /// Produce and consume records
@@ -50,10 +59,23 @@ pub enum Noun {
     /// Measure this broker or any other
     #[command(subcommand)]
     Bench(BenchVerb),
+    /// Show the cluster and its brokers
+    #[command(subcommand)]
+    Cluster(ClusterVerb),
+    /// Show settings and what they mean
+    #[command(subcommand)]
+    Config(ConfigVerb),
+    /// Print a script that completes commands in a shell
+    #[command(after_help = completion::EXAMPLES)]
+    Completion(CompletionArguments),
 }
 
 /// Flags that every command takes.
 #[derive(Args, Clone, Debug)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "flags of a command line are yes or no, each by itself"
+)]
 pub struct Global {
     /// Brokers to ask first, with commas between [default: $`ODRADEK_BOOTSTRAP_SERVER`, else
     /// 127.0.0.1:9092]
@@ -74,6 +96,14 @@ pub struct Global {
         help_heading = "Global options"
     )]
     pub properties: Vec<String>,
+    /// File of client properties as Java's clients read them; -X is stronger
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        help_heading = "Global options"
+    )]
+    pub command_config: Option<PathBuf>,
     /// How to print what was asked for
     #[arg(short, long, global = true, value_enum, default_value_t = Format::Table, help_heading = "Global options")]
     pub output: Format,
@@ -86,12 +116,18 @@ pub struct Global {
     /// Say more on stderr; twice for every detail
     #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Global options")]
     pub verbose: u8,
+    /// When to use colours: at a terminal, always or never
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = ColorChoice::Auto, help_heading = "Global options")]
+    pub color: ColorChoice,
     /// How long to wait for brokers, as 500ms, 10s or 2m
     #[arg(long, global = true, value_parser = parse_duration, default_value = "30s", help_heading = "Global options")]
     pub timeout: Duration,
     /// Do not ask before deleting
     #[arg(long, global = true, help_heading = "Global options")]
     pub yes: bool,
+    /// Only say what would be done
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub dry_run: bool,
 }
 
 impl Global {
@@ -108,6 +144,21 @@ pub enum Format {
     Table,
     /// {"items": [...]}
     Json,
+    /// items: [...]
+    Yaml,
+    /// One line an item, under a line of names
+    Csv,
     /// One name a line
     Name,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ColorChoice {
+    /// At a terminal, unless `NO_COLOR` is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
 }

@@ -3,7 +3,7 @@
 use engine_model::ErrorCode;
 use net_client::ClientError;
 use std::fmt;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
 /// The kind of a failure; each has its exit code, which scripts rely on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +51,11 @@ impl Failure {
         self
     }
 
+    /// Whether it is of that kind.
+    pub fn is(&self, kind: Kind) -> bool {
+        self.kind == kind
+    }
+
     /// The process's exit code.
     pub const fn exit_code(&self) -> u8 {
         match self.kind {
@@ -71,7 +76,7 @@ impl Failure {
             return;
         }
         let mut stderr = io::stderr().lock();
-        let label = if stderr.is_terminal() {
+        let label = if crate::output::is_colored(&stderr) {
             "\x1b[1;31merror:\x1b[0m"
         } else {
             "error:"

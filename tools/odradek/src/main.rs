@@ -7,6 +7,9 @@
 mod base64;
 mod bench;
 mod cli;
+mod cluster;
+mod completion;
+mod config;
 mod driver;
 mod failure;
 mod output;
@@ -24,6 +27,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    output::set_color(cli.global.color);
     match run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -53,5 +57,14 @@ fn run(cli: &Cli) -> Result<(), Failure> {
             start::exit_130_on_ctrl_c()?;
             bench::run(&cli.global, verb)
         }
+        Some(Noun::Cluster(verb)) => {
+            start::exit_130_on_ctrl_c()?;
+            cluster::run(&cli.global, *verb)
+        }
+        Some(Noun::Config(verb)) => {
+            start::exit_130_on_ctrl_c()?;
+            config::run(&cli.global, verb)
+        }
+        Some(Noun::Completion(arguments)) => completion::run(arguments),
     }
 }

@@ -1,11 +1,36 @@
-//! What was asked for, on stdout: as a table, as JSON, or as names.
+//! What was asked for, on stdout: as a table, as JSON, YAML or CSV, or as names.
 //!
-//! Keeps: JSON is `{"items": [...]}`, snake_case, only ever added to; nothing else goes to stdout.
+//! Keeps: JSON is `{"items": [...]}`, snake_case, only ever added to; YAML and CSV are the same
+//! fields in the same order; nothing else goes to stdout.
 
-use crate::cli::Format;
+mod tree;
+
+pub use tree::{Tree, csv_cells, csv_line, yaml_item};
+
+use crate::cli::{ColorChoice, Format};
 use crate::failure::{Failure, Kind};
 use serde::Serialize;
 use std::io::{self, IsTerminal, Write};
+use std::sync::OnceLock;
+
+/// What `--color` said; the answer for `auto` depends on where something is written.
+static COLOR: OnceLock<ColorChoice> = OnceLock::new();
+
+/// Remembers what `--color` said. The first call counts.
+pub fn set_color(choice: ColorChoice) {
+    let _ = COLOR.set(choice);
+}
+
+/// Whether what goes to `stream` is coloured: as told, else at a terminal unless `NO_COLOR` is set.
+pub fn is_colored(stream: &impl IsTerminal) -> bool {
+    match COLOR.get().copied().unwrap_or(ColorChoice::Auto) {
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+        ColorChoice::Auto => {
+            stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+        }
+    }
+}
 
 /// A row of a table that is also an object of JSON.
 pub trait Row: Serialize {
@@ -27,6 +52,8 @@ pub fn print<T: Row>(format: Format, rows: &[T]) -> Result<(), Failure> {
     let mut out = io::BufWriter::new(io::stdout().lock());
     match format {
         Format::Json => json(&mut out, rows)?,
+        Format::Yaml => yaml(&mut out, rows)?,
+        Format::Csv => csv(&mut out, rows)?,
         Format::Name => {
             let mut last = None;
             for row in rows {
@@ -52,6 +79,29 @@ fn json<T: Serialize>(out: &mut impl Write, items: &[T]) -> Result<(), Failure> 
         }
     })?;
     writeln!(out)?;
+    Ok(())
+}
+
+fn yaml<T: Serialize>(out: &mut impl Write, items: &[T]) -> Result<(), Failure> {
+    if items.is_empty() {
+        writeln!(out, "items: []")?;
+        return Ok(());
+    }
+    writeln!(out, "items:")?;
+    for item in items {
+        out.write_all(yaml_item(&Tree::of(item)?).as_bytes())?;
+    }
+    Ok(())
+}
+
+fn csv<T: Serialize>(out: &mut impl Write, items: &[T]) -> Result<(), Failure> {
+    for (number, item) in items.iter().enumerate() {
+        let (names, cells) = csv_cells(&Tree::of(item)?);
+        if number == 0 {
+            writeln!(out, "{}", csv_line(&names))?;
+        }
+        writeln!(out, "{}", csv_line(&cells))?;
+    }
     Ok(())
 }
 

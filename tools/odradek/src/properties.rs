@@ -1,9 +1,14 @@
-//! The client properties that `-X` takes: Kafka's names, those that mean something here.
+//! The client properties that `-X` and `--command-config` take: Kafka's names, those that mean
+//! something here.
+//!
+//! Keeps: `-X` is stronger than the file. An unknown name after `-X` is an error; in a file, which
+//! other tools read too, it is passed over.
 
+use crate::cli::Global;
 use crate::failure::{Failure, Kind};
 use crate::quantity::parse_duration;
 use engine_codec::Compression;
-use net_client::Acks;
+use net_client::{Acks, Isolation, OffsetReset};
 use std::time::Duration;
 
 /// What was set; `None` where nothing was.
@@ -31,6 +36,10 @@ pub struct ClientProperties {
     pub max_partition_fetch_bytes: Option<i32>,
     /// `fetch.max.wait.ms`
     pub fetch_max_wait: Option<Duration>,
+    /// `isolation.level`
+    pub isolation: Option<Isolation>,
+    /// `auto.offset.reset`
+    pub offset_reset: Option<OffsetReset>,
 }
 
 const NAMES: &[&str] = &[
@@ -45,27 +54,65 @@ const NAMES: &[&str] = &[
     "fetch.max.bytes",
     "max.partition.fetch.bytes",
     "fetch.max.wait.ms",
+    "isolation.level",
+    "auto.offset.reset",
+    "security.protocol",
 ];
 
 impl ClientProperties {
+    /// What the file of `--command-config` says, and over it what `-X` says.
+    ///
+    /// Errors: `Usage` for a file that cannot be read, an unknown key of `-X`, or a value that its
+    /// key cannot have.
+    pub fn of(global: &Global) -> Result<Self, Failure> {
+        let mut properties = Self::default();
+        if let Some(path) = &global.command_config {
+            let place = path.display().to_string();
+            let text = std::fs::read_to_string(path).map_err(|error| {
+                let what = format!("cannot read --command-config {place}: {error}");
+                Failure::new(Kind::Usage, what)
+            })?;
+            let entries = engine_config::read_properties(&place, &text)
+                .map_err(|error| Failure::new(Kind::Usage, error))?;
+            for (key, value) in entries {
+                if NAMES.contains(&key.as_str()) {
+                    properties.set(&place, &key, value.trim())?;
+                } else if global.verbose > 0 {
+                    eprintln!("{place}: {key} has no effect here");
+                }
+            }
+        }
+        properties.assign(&global.properties)?;
+        Ok(properties)
+    }
+
     /// Reads the values of `-X`; of two for one key the later wins.
     ///
     /// Errors: `Usage` for an unknown key or a value that its key cannot have.
-    pub fn parse(assignments: &[String]) -> Result<Self, Failure> {
+    #[cfg(test)]
+    fn parse(assignments: &[String]) -> Result<Self, Failure> {
         let mut properties = Self::default();
+        properties.assign(assignments)?;
+        Ok(properties)
+    }
+
+    fn assign(&mut self, assignments: &[String]) -> Result<(), Failure> {
         for assignment in assignments {
             let Some((key, value)) = assignment.split_once('=') else {
                 let what = format!("-X: {assignment:?} is no assignment");
                 return Err(Failure::new(Kind::Usage, what).hint("write -X KEY=VALUE"));
             };
-            properties.set(key.trim(), value.trim())?;
+            self.set("-X", key.trim(), value.trim())?;
         }
-        Ok(properties)
+        Ok(())
     }
 
-    fn set(&mut self, key: &str, value: &str) -> Result<(), Failure> {
+    /// Sets one property; `place` is where it was given.
+    ///
+    /// Errors: `Usage` for an unknown key or a value that it cannot have.
+    pub fn set(&mut self, place: &str, key: &str, value: &str) -> Result<(), Failure> {
         let invalid = |wanted: &str| {
-            let what = format!("-X: invalid value {value:?} for {key}");
+            let what = format!("{place}: invalid value {value:?} for {key}");
             Failure::new(Kind::Usage, what).hint(format!("it takes {wanted}"))
         };
         let bytes = || {
@@ -99,8 +146,25 @@ impl ClientProperties {
             "fetch.max.bytes" => self.fetch_max_bytes = Some(bytes()?),
             "max.partition.fetch.bytes" => self.max_partition_fetch_bytes = Some(bytes()?),
             "fetch.max.wait.ms" => self.fetch_max_wait = Some(duration()?),
+            "isolation.level" => {
+                self.isolation = Some(match value {
+                    "read_committed" => Isolation::ReadCommitted,
+                    "read_uncommitted" => Isolation::ReadUncommitted,
+                    _ => return Err(invalid("read_committed or read_uncommitted")),
+                });
+            }
+            "auto.offset.reset" => {
+                self.offset_reset = Some(match value {
+                    "earliest" | "smallest" | "beginning" => OffsetReset::Earliest,
+                    "latest" | "largest" | "end" => OffsetReset::Latest,
+                    "none" | "error" => OffsetReset::Fail,
+                    _ => return Err(invalid("earliest, latest or none")),
+                });
+            }
+            "security.protocol" if value.eq_ignore_ascii_case("PLAINTEXT") => {}
+            "security.protocol" => return Err(invalid("PLAINTEXT: no other is spoken yet")),
             _ => {
-                let what = format!("-X: there is no client property {key:?}");
+                let what = format!("{place}: there is no client property {key:?}");
                 return Err(Failure::new(Kind::Usage, what).hint(suggestion(key)));
             }
         }
@@ -109,16 +173,9 @@ impl ClientProperties {
 }
 
 fn suggestion(key: &str) -> String {
-    // The name that shares the longest beginning, if that is more than a letter or two.
-    let shared = |name: &str| {
-        name.bytes()
-            .zip(key.bytes())
-            .take_while(|(a, b)| a == b)
-            .count()
-    };
-    match NAMES.iter().max_by_key(|name| shared(name)) {
-        Some(name) if shared(name) >= 3 => format!("did you mean {name:?}?"),
-        _ => format!("there are: {}", NAMES.join(", ")),
+    match engine_config::nearest(key, NAMES.iter().copied()) {
+        Some(name) => format!("did you mean {name:?}?"),
+        None => format!("there are: {}", NAMES.join(", ")),
     }
 }
 
@@ -142,7 +199,7 @@ mod tests {
     #[test]
     fn every_name_there_is_is_taken() {
         for name in NAMES {
-            let taken = ["1", "true", "none"]
+            let taken = ["1", "true", "none", "read_committed", "PLAINTEXT"]
                 .iter()
                 .any(|value| parse(&[&format!("{name}={value}")]).is_ok());
             assert!(taken, "{name}");

@@ -14,7 +14,7 @@ use crate::properties::ClientProperties;
 
 /// Runs a verb.
 pub fn run(global: &Global, verb: &RecordVerb) -> Result<(), Failure> {
-    let properties = ClientProperties::parse(&global.properties)?;
+    let properties = ClientProperties::of(global)?;
     let mut driver = Driver::new(global, &properties);
     match verb {
         RecordVerb::Produce(arguments) => produce::run(&mut driver, global, &properties, arguments),

@@ -8,6 +8,7 @@ mod directory;
 mod settings;
 mod signals;
 
+pub use settings::read as read_settings;
 pub use signals::exit_130_on_ctrl_c;
 
 use crate::cli::{Global, StartArguments};
@@ -112,7 +113,7 @@ fn init_log(global: &Global) {
     };
     let log = tracing_subscriber::fmt()
         .with_max_level(level)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .with_ansi(crate::output::is_colored(&std::io::stderr()))
         .with_writer(std::io::stderr);
     // A second log in one process is refused; the first one goes on.
     let _ = log.try_init();

@@ -2,6 +2,9 @@
 //!
 //! Source: Howard Hinnant, "chrono-compatible low-level date algorithms", for the calendar.
 
+use crate::quantity::parse_duration;
+use std::time::{SystemTime, UNIX_EPOCH};
+
 const DAY_MS: i64 = 86_400_000;
 /// Years that RFC 3339 can write.
 const YEAR_MAX: i64 = 9999;
@@ -40,6 +43,27 @@ pub fn parse(text: &str) -> Option<i64> {
     let days = parse_date(date)?;
     let in_day = rest.map_or(Some(0), parse_time)?;
     days.checked_mul(DAY_MS)?.checked_add(in_day)
+}
+
+/// The time that `@MILLISECONDS`, a time as `parse` reads it, or an age before `now_ms` means.
+pub fn moment(text: &str, now_ms: i64) -> Option<i64> {
+    if let Some(millis) = text.strip_prefix('@') {
+        return millis.parse::<i64>().ok().filter(|ms| *ms >= 0);
+    }
+    if let Some(millis) = parse(text) {
+        return Some(millis);
+    }
+    let age = parse_duration(text).ok()?;
+    let age_ms = i64::try_from(age.as_millis()).ok()?;
+    Some(now_ms.saturating_sub(age_ms).max(0))
+}
+
+/// Milliseconds since 1970, by the system's clock.
+pub fn now_ms() -> i64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn number(text: &str, digits: usize, max: i64) -> Option<i64> {

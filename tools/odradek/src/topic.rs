@@ -3,7 +3,9 @@
 mod create;
 mod delete;
 mod describe;
+mod find;
 mod list;
+mod offsets;
 
 use crate::cli::{Global, TopicVerb};
 use crate::driver::Driver;
@@ -11,15 +13,17 @@ use crate::failure::{Failure, Kind};
 use crate::properties::ClientProperties;
 use net_client::{Target, TopicResult};
 use net_protocol::Text;
+use std::io::{self, BufRead, IsTerminal, Write};
 
 /// Runs a verb.
 pub fn run(global: &Global, verb: &TopicVerb) -> Result<(), Failure> {
-    let properties = ClientProperties::parse(&global.properties)?;
+    let properties = ClientProperties::of(global)?;
     let mut driver = Driver::new(global, &properties);
     match verb {
         TopicVerb::List(arguments) => list::run(&mut driver, global, arguments),
         TopicVerb::Describe(arguments) => describe::run(&mut driver, global, arguments),
         TopicVerb::Create(arguments) => create::run(&mut driver, global, arguments),
+        TopicVerb::Offsets(arguments) => offsets::run(&mut driver, global, arguments),
         TopicVerb::Delete(arguments) => delete::run(&mut driver, global, arguments),
     }
 }
@@ -75,4 +79,31 @@ fn first_failure(
 fn not_found(name: &str) -> Failure {
     let what = format!("there is no topic '{}'", name.escape_debug());
     Failure::new(Kind::NotFound, what).hint("`odradek topic list` shows those there are")
+}
+
+/// Asks the person at the terminal before `what` is deleted; without one, `--yes` is needed.
+fn confirm(what: &str) -> Result<(), Failure> {
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        let what = "deleting needs a person to ask, or --yes";
+        return Err(Failure::new(Kind::Usage, what).hint("--yes deletes without asking"));
+    }
+    let mut stderr = io::stderr().lock();
+    let _ = write!(stderr, "Delete {what}? [y/N] ");
+    let _ = stderr.flush();
+    let mut answer = String::new();
+    let read = io::stdin().lock().read_line(&mut answer);
+    if read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes") {
+        return Ok(());
+    }
+    Err(Failure::new(Kind::Failed, "nothing was deleted"))
+}
+
+/// The time a flag names.
+fn moment(flag: &str, text: &str) -> Result<engine_model::Timestamp, Failure> {
+    let found = crate::time::moment(text, crate::time::now_ms());
+    found.map(engine_model::Timestamp).ok_or_else(|| {
+        let what = format!("{flag}: {text:?} is no time");
+        Failure::new(Kind::Usage, what)
+            .hint("write @MILLISECONDS, 2026-01-31T12:00:00Z, or an age as 15m")
+    })
 }

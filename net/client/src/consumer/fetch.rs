@@ -1,6 +1,6 @@
 //! Fetch requests and their answers.
 
-use super::{Consumer, Phase};
+use super::{Consumer, OffsetReset, Phase, Start};
 use crate::error::ClientError;
 use crate::retry::{Disposition, disposition};
 use engine_model::{ErrorCode, NodeId, PartitionIndex};
@@ -26,6 +26,7 @@ impl Consumer {
             max_wait_ms: i32::try_from(self.options.wait_max.as_millis()).unwrap_or(i32::MAX),
             min_bytes: 1,
             max_bytes: self.options.bytes_max,
+            isolation_level: self.options.isolation.code(),
             topics: vec![FetchTopic {
                 topic: self.topic.clone(),
                 topic_id: topic_id.unwrap_or_default(),
@@ -72,6 +73,11 @@ impl Consumer {
         if reading.phase != Phase::Reading {
             return Ok(());
         }
+        if code == ErrorCode::OFFSET_OUT_OF_RANGE && self.options.offset_reset != OffsetReset::Fail
+        {
+            self.restart(partition);
+            return Ok(());
+        }
         if code == ErrorCode::OFFSET_OUT_OF_RANGE {
             return Err((
                 Disposition::Fail,
@@ -86,10 +92,27 @@ impl Consumer {
             return Err((result, self.partition_error(partition, code)));
         }
         if let Some(records) = answer.records {
-            self.take_records(partition, &records.into_bytes())
+            let aborted = answer.aborted_transactions.unwrap_or_default();
+            let aborted = self.aborted(aborted);
+            self.take_records(partition, &records.into_bytes(), aborted)
                 .map_err(|error| (Disposition::Fail, error))?;
         }
         self.finish_if_at_end(partition);
         Ok(())
+    }
+
+    /// Sets a partition back to the start or the end, as the options say.
+    fn restart(&mut self, partition: PartitionIndex) {
+        let start = match self.options.offset_reset {
+            OffsetReset::Latest => Start::Latest,
+            _ => Start::Earliest,
+        };
+        if let Some(reading) = self.partitions.get_mut(&partition) {
+            reading.start = start;
+            reading.phase = match start {
+                Start::Latest => Phase::SeekingEnd,
+                _ => Phase::SeekingStart,
+            };
+        }
     }
 }

@@ -133,7 +133,7 @@ impl Consumer {
                 partitions: partitions.iter().filter_map(partition).collect(),
             }],
             timeout_ms: i32::try_from(self.options.request_timeout.as_millis()).unwrap_or(i32::MAX),
-            ..ListOffsetsRequest::default()
+            isolation_level: self.options.isolation.code(),
         }
     }
 

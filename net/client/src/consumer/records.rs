@@ -1,5 +1,6 @@
 //! From record batches to records.
 
+use super::aborted::Aborted;
 use super::{ConsumedRecord, Consumer};
 use crate::error::ClientError;
 use bytes::Bytes;
@@ -12,6 +13,7 @@ impl Consumer {
         &mut self,
         partition: PartitionIndex,
         bytes: &Bytes,
+        mut aborted: Aborted,
     ) -> Result<(), ClientError> {
         let Some(reading) = self.partitions.get(&partition) else {
             return Ok(());
@@ -35,11 +37,16 @@ impl Consumer {
             is_first = false;
             batch.check_crc().map_err(error)?;
             let next = batch.header().next_offset();
+            let is_aborted = aborted.covers(&batch);
             if next <= position {
                 continue;
             }
             if self.taken_bytes >= self.options.decompressed_bytes_max {
                 break;
+            }
+            if is_aborted {
+                position = next;
+                continue;
             }
             let limits = (position, end, self.options.decompressed_bytes_max);
             let bytes = take_batch(partition, &batch, limits, &mut taken).map_err(error)?;

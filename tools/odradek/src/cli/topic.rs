@@ -21,6 +21,11 @@ pub enum TopicVerb {
         after_help = "Examples:\n  odradek topic create greetings --partitions 4\n  odradek topic create orders -p 2 -c max.message.bytes=2097152 --if-not-exists"
     )]
     Create(CreateArguments),
+    /// Show first and last offsets, or those of a time
+    #[command(
+        after_help = "Examples:\n  odradek topic offsets greetings\n  odradek topic offsets greetings orders --at 1h --json"
+    )]
+    Offsets(OffsetsArguments),
     /// Delete topics and all their records
     #[command(
         visible_alias = "rm",
@@ -43,6 +48,20 @@ pub struct DescribeArguments {
     /// The topics
     #[arg(required = true, value_name = "TOPIC")]
     pub names: Vec<String>,
+    /// Show the settings, and where each comes from, and not the partitions
+    #[arg(short, long)]
+    pub configs: bool,
+}
+
+/// `topic offsets`.
+#[derive(Args, Debug)]
+pub struct OffsetsArguments {
+    /// The topics
+    #[arg(required = true, value_name = "TOPIC")]
+    pub names: Vec<String>,
+    /// Show the first record that is not older: RFC 3339, milliseconds as @N, or an age as 15m
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<String>,
 }
 
 /// `topic create`.
@@ -63,9 +82,6 @@ pub struct CreateArguments {
     /// A topic that is there already is no failure
     #[arg(long)]
     pub if_not_exists: bool,
-    /// Only check whether it could be done
-    #[arg(long)]
-    pub dry_run: bool,
 }
 
 /// `topic delete`.

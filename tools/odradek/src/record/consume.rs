@@ -4,14 +4,13 @@ use super::format::{self, RecordFormat};
 use crate::cli::{ConsumeArguments, Format, Global};
 use crate::driver::Driver;
 use crate::failure::{Failure, Kind};
+use crate::output::{csv_cells, csv_line, yaml_item};
 use crate::properties::ClientProperties;
-use crate::quantity::parse_duration;
 use crate::time;
 use engine_model::{Offset, PartitionIndex, Timestamp};
 use net_client::{ConsumedRecord, Consumer, ConsumerOptions, Start, Step};
 use net_protocol::Text;
 use std::io::{self, BufWriter, StdoutLock, Write};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Runs it.
 pub fn run(
@@ -21,7 +20,7 @@ pub fn run(
     arguments: &ConsumeArguments,
 ) -> Result<(), Failure> {
     let start = match &arguments.from {
-        Some(text) => parse_start(text, now_ms())?,
+        Some(text) => parse_start(text, time::now_ms())?,
         None if arguments.exit_at_end => Start::Earliest,
         None => Start::Latest,
     };
@@ -30,12 +29,16 @@ pub fn run(
         (Some("json"), _) => RecordFormat::JsonLines,
         (Some(template), _) => format::parse(template)?,
         (None, Format::Json) => RecordFormat::JsonItems,
+        (None, Format::Yaml) => RecordFormat::YamlItems,
+        (None, Format::Csv) => RecordFormat::Csv,
         (None, Format::Name) => RecordFormat::Name,
     };
     driver.connect()?;
     let defaults = ConsumerOptions::default();
     let options = ConsumerOptions {
         start,
+        isolation: properties.isolation.unwrap_or(defaults.isolation),
+        offset_reset: properties.offset_reset.unwrap_or(defaults.offset_reset),
         stops_at_end: arguments.exit_at_end,
         wait_max: properties.fetch_max_wait.unwrap_or(defaults.wait_max),
         bytes_max: properties.fetch_max_bytes.unwrap_or(defaults.bytes_max),
@@ -107,8 +110,10 @@ struct Printer<'a> {
 impl<'a> Printer<'a> {
     fn new(topic: &'a str, format: RecordFormat) -> Result<Self, Failure> {
         let mut out = BufWriter::new(io::stdout().lock());
-        if format == RecordFormat::JsonItems {
-            write!(out, "{{\"items\": [")?;
+        match format {
+            RecordFormat::JsonItems => write!(out, "{{\"items\": [")?,
+            RecordFormat::YamlItems => writeln!(out, "items:")?,
+            _ => {}
         }
         Ok(Self {
             out,
@@ -129,6 +134,16 @@ impl<'a> Printer<'a> {
             RecordFormat::JsonItems => {
                 let separator = if self.is_first { "" } else { "," };
                 write!(out, "{separator}\n  {}", format::json(self.topic, record)?)?;
+            }
+            RecordFormat::YamlItems => {
+                out.write_all(yaml_item(&format::tree(self.topic, record)?).as_bytes())?;
+            }
+            RecordFormat::Csv => {
+                let (names, cells) = csv_cells(&format::tree(self.topic, record)?);
+                if self.is_first {
+                    writeln!(out, "{}", csv_line(&names))?;
+                }
+                writeln!(out, "{}", csv_line(&cells))?;
             }
             RecordFormat::Name => {
                 writeln!(out, "{}-{}@{}", self.topic, record.partition, record.offset)?;
@@ -154,13 +169,6 @@ impl<'a> Printer<'a> {
     }
 }
 
-fn now_ms() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-}
-
 /// Reads a value of `--from`.
 fn parse_start(text: &str, now_ms: i64) -> Result<Start, Failure> {
     let invalid = || {
@@ -173,12 +181,6 @@ fn parse_start(text: &str, now_ms: i64) -> Result<Start, Failure> {
         "latest" | "end" => return Ok(Start::Latest),
         _ => {}
     }
-    if let Some(millis) = text.strip_prefix('@') {
-        let millis = millis.parse::<i64>().ok().filter(|ms| *ms >= 0);
-        return millis
-            .map(|ms| Start::Timestamp(Timestamp(ms)))
-            .ok_or_else(invalid);
-    }
     if let Some(count) = text.strip_prefix('-') {
         let count = count.parse::<u32>().map_err(|_| invalid())?;
         return Ok(Start::BeforeEnd(i64::from(count)));
@@ -186,14 +188,8 @@ fn parse_start(text: &str, now_ms: i64) -> Result<Start, Failure> {
     if let Ok(offset) = text.parse::<i64>() {
         return Ok(Start::Offset(Offset::new(offset)));
     }
-    if let Some(millis) = time::parse(text) {
-        return Ok(Start::Timestamp(Timestamp(millis)));
-    }
-    let age = parse_duration(text).map_err(|_| invalid())?;
-    let age_ms = i64::try_from(age.as_millis()).map_err(|_| invalid())?;
-    Ok(Start::Timestamp(Timestamp(
-        now_ms.saturating_sub(age_ms).max(0),
-    )))
+    let millis = time::moment(text, now_ms).ok_or_else(invalid)?;
+    Ok(Start::Timestamp(Timestamp(millis)))
 }
 
 #[cfg(test)]

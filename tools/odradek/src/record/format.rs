@@ -2,6 +2,7 @@
 
 use crate::base64;
 use crate::failure::{Failure, Kind};
+use crate::output::Tree;
 use crate::time;
 use engine_codec::TimestampType;
 use net_client::ConsumedRecord;
@@ -17,6 +18,10 @@ pub enum RecordFormat {
     JsonLines,
     /// One object that holds all of them: `{"items": [...]}`.
     JsonItems,
+    /// `items:` and an element for each.
+    YamlItems,
+    /// A line of names, and a line for each.
+    Csv,
     /// Topic, partition and offset, as a name.
     Name,
     /// Text with tokens.
@@ -92,6 +97,25 @@ struct JsonHeader {
     #[serde(skip_serializing_if = "Option::is_none")]
     value_base64: Option<String>,
     value: Option<String>,
+}
+
+/// One record with its fields in order, the same for every record: for CSV.
+pub fn tree(topic: &str, record: &ConsumedRecord) -> Result<Tree, Failure> {
+    let line = json(topic, record)?;
+    let tree = serde_json::from_str(&line)
+        .map_err(|error| Failure::new(Kind::Failed, format!("cannot write a record: {error}")))?;
+    let Tree::Map(mut fields) = tree else {
+        return Ok(tree);
+    };
+    // JSON leaves out what is text already; columns must be the same in every line.
+    for (name, after) in [("key_base64", "key"), ("value_base64", "value")] {
+        if !fields.iter().any(|(found, _)| found == name) {
+            let place = fields.iter().position(|(found, _)| found == after);
+            let place = place.map_or(fields.len(), |place| place + 1);
+            fields.insert(place, (name.to_owned(), Tree::Null));
+        }
+    }
+    Ok(Tree::Map(fields))
 }
 
 #[derive(Serialize)]

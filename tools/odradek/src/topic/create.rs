@@ -51,7 +51,7 @@ pub fn run(
         })
         .collect();
     learn_cluster(driver)?;
-    let request = net_client::create_topics(topics, driver.timeout(), arguments.dry_run);
+    let request = net_client::create_topics(topics, driver.timeout(), global.dry_run);
     let response = driver.call(driver.controller(), request)?;
     let results = TopicResult::of_creation(response);
     let is_fine = |result: &TopicResult| {
@@ -65,7 +65,7 @@ pub fn run(
             id: (result.id != TopicId::ZERO).then(|| result.id.to_string()),
             status: match result.error.is_error() {
                 true => "exists",
-                false if arguments.dry_run => "valid",
+                false if global.dry_run => "valid",
                 false => "created",
             },
         })

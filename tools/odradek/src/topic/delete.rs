@@ -1,6 +1,6 @@
 //! `odradek topic delete`.
 
-use super::{first_failure, learn_cluster, texts};
+use super::{find, first_failure, learn_cluster, texts};
 use crate::cli::{DeleteArguments, Global};
 use crate::driver::Driver;
 use crate::failure::{Failure, Kind};
@@ -8,7 +8,6 @@ use crate::output::{self, Row};
 use engine_model::ErrorCode;
 use net_client::TopicResult;
 use serde::Serialize;
-use std::io::{self, BufRead, IsTerminal, Write};
 
 #[derive(Serialize)]
 struct DeletedRow {
@@ -34,11 +33,18 @@ pub fn run(
     global: &Global,
     arguments: &DeleteArguments,
 ) -> Result<(), Failure> {
+    let names = texts(&arguments.names);
+    if global.dry_run {
+        return rehearse(driver, global, arguments);
+    }
     if !global.yes {
-        confirm(&arguments.names)?;
+        let quoted: Vec<String> = names
+            .iter()
+            .map(|name| format!("'{}'", name.escape_debug()))
+            .collect();
+        super::confirm(&format!("{} and all records", quoted.join(", ")))?;
     }
     learn_cluster(driver)?;
-    let names = texts(&arguments.names);
     let request = net_client::delete_topics(&names, driver.timeout());
     let response = driver.call(driver.controller(), request)?;
     let results = TopicResult::of_deletion(response);
@@ -63,27 +69,21 @@ pub fn run(
     first_failure("delete", &results, is_fine)
 }
 
-/// Asks the person at the terminal; without one, `--yes` is needed.
-fn confirm(names: &[String]) -> Result<(), Failure> {
-    let refused = |what: &str| Failure::new(Kind::Usage, what).hint("--yes deletes without asking");
-    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-        return Err(refused("deleting topics needs a person to ask, or --yes"));
+/// Says what would be deleted.
+fn rehearse(
+    driver: &mut Driver,
+    global: &Global,
+    arguments: &DeleteArguments,
+) -> Result<(), Failure> {
+    let mut rows = Vec::new();
+    for name in texts(&arguments.names) {
+        let status = match find::topics(driver, std::slice::from_ref(&name)) {
+            Ok(_) => "valid",
+            Err(failure) if arguments.if_exists && failure.is(Kind::NotFound) => "absent",
+            Err(failure) => return Err(failure),
+        };
+        let name = name.to_string();
+        rows.push(DeletedRow { name, status });
     }
-    let quoted: Vec<String> = names
-        .iter()
-        .map(|name| format!("'{}'", name.escape_debug()))
-        .collect();
-    let mut stderr = io::stderr().lock();
-    let _ = write!(
-        stderr,
-        "Delete {} and all records? [y/N] ",
-        quoted.join(", ")
-    );
-    let _ = stderr.flush();
-    let mut answer = String::new();
-    let read = io::stdin().lock().read_line(&mut answer);
-    if read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes") {
-        return Ok(());
-    }
-    Err(Failure::new(Kind::Failed, "nothing was deleted"))
+    output::print(global.format(), &rows)
 }

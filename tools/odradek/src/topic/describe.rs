@@ -1,20 +1,17 @@
 //! `odradek topic describe`.
 
-use super::{not_found, texts};
+use super::find::{self, EARLIEST, LATEST};
+use super::texts;
 use crate::cli::{DescribeArguments, Global};
+use crate::config::{self, Resource};
 use crate::driver::Driver;
 use crate::failure::Failure;
 use crate::output::{self, Row};
-use engine_model::{ErrorCode, NodeId, PartitionIndex, Timestamp};
-use net_client::{Target, Topic};
+use engine_model::{NodeId, PartitionIndex};
+use net_client::Topic;
 use net_protocol::Text;
-use net_protocol::list_offsets::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
 use serde::Serialize;
 use std::collections::BTreeMap;
-
-/// ListOffsets: the first offset, and the end.
-const EARLIEST: Timestamp = Timestamp(-2);
-const LATEST: Timestamp = Timestamp(-1);
 
 #[derive(Serialize)]
 struct PartitionRow {
@@ -74,24 +71,63 @@ pub fn run(
     global: &Global,
     arguments: &DescribeArguments,
 ) -> Result<(), Failure> {
+    if arguments.configs {
+        return configs(driver, global, arguments);
+    }
     let names = texts(&arguments.names);
-    driver.call(Target::Any, net_client::describe_topics(&names))?;
     let mut rows = Vec::new();
-    for name in &names {
-        let Some(topic) = driver.cluster().topics.get(name).cloned() else {
-            return Err(not_found(name));
-        };
-        match topic.error {
-            ErrorCode::NONE => {}
-            ErrorCode::UNKNOWN_TOPIC_OR_PARTITION => return Err(not_found(name)),
-            code => {
-                let what = format!("cannot describe topic '{}'", name.escape_debug());
-                return Err(Failure::broker(what, code, None));
-            }
-        }
-        let starts = offsets(driver, name, &topic, EARLIEST)?;
-        let ends = offsets(driver, name, &topic, LATEST)?;
-        rows.extend(partition_rows(name, &topic, &starts, &ends));
+    for (name, topic) in find::topics(driver, &names)? {
+        let starts = find::offsets(driver, &name, &topic, EARLIEST)?;
+        let ends = find::offsets(driver, &name, &topic, LATEST)?;
+        rows.extend(partition_rows(
+            &name,
+            &topic,
+            &find::numbers(&starts),
+            &find::numbers(&ends),
+        ));
+    }
+    output::print(global.format(), &rows)
+}
+
+#[derive(Serialize)]
+struct ConfigRow {
+    topic: String,
+    key: String,
+    value: Option<String>,
+    origin: &'static str,
+}
+
+impl Row for ConfigRow {
+    const COLUMNS: &'static [&'static str] = &["TOPIC", "KEY", "VALUE", "ORIGIN"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.topic.clone(),
+            self.key.clone(),
+            self.value.clone().unwrap_or_else(|| "null".to_owned()),
+            self.origin.to_owned(),
+        ]
+    }
+
+    fn name(&self) -> String {
+        self.topic.clone()
+    }
+}
+
+fn configs(
+    driver: &mut Driver,
+    global: &Global,
+    arguments: &DescribeArguments,
+) -> Result<(), Failure> {
+    let mut rows = Vec::new();
+    for name in &arguments.names {
+        let told = config::describe(driver, &Resource::Topic(name.clone()))?;
+        rows.extend(told.into_iter().map(|told| ConfigRow {
+            topic: name.clone(),
+            key: told.key,
+            value: told.value,
+            origin: told.origin,
+        }));
     }
     output::print(global.format(), &rows)
 }
@@ -123,47 +159,4 @@ fn partition_rows(
                 .flatten(),
         })
         .collect()
-}
-
-/// Asks every leader for the offsets of its partitions. A partition that cannot be asked has none.
-fn offsets(
-    driver: &mut Driver,
-    name: &Text,
-    topic: &Topic,
-    timestamp: Timestamp,
-) -> Result<BTreeMap<PartitionIndex, i64>, Failure> {
-    let mut of_leader: BTreeMap<NodeId, Vec<ListOffsetsPartition>> = BTreeMap::new();
-    for partition in topic.partitions.iter().filter(|p| p.leader != NodeId::NONE) {
-        of_leader
-            .entry(partition.leader)
-            .or_default()
-            .push(ListOffsetsPartition {
-                partition_index: partition.index,
-                current_leader_epoch: partition.leader_epoch,
-                timestamp,
-            });
-    }
-    let mut found = BTreeMap::new();
-    for (leader, partitions) in of_leader {
-        let request = ListOffsetsRequest {
-            replica_id: NodeId::NONE,
-            topics: vec![ListOffsetsTopic {
-                name: name.clone(),
-                partitions,
-            }],
-            timeout_ms: i32::try_from(driver.timeout().as_millis()).unwrap_or(i32::MAX),
-            ..ListOffsetsRequest::default()
-        };
-        let response = driver.call(Target::Node(leader), request)?;
-        for answer in response
-            .topics
-            .into_iter()
-            .flat_map(|topic| topic.partitions)
-        {
-            if !answer.error_code.is_error() {
-                found.insert(answer.partition_index, answer.offset.get());
-            }
-        }
-    }
-    Ok(found)
 }

@@ -1,0 +1,116 @@
+//! Asking a broker about settings: DescribeConfigs.
+
+use crate::driver::Driver;
+use crate::failure::Failure;
+use net_client::Target;
+use net_protocol::Text;
+use net_protocol::describe_configs::{DescribeConfigsRequest, DescribeConfigsResource};
+
+/// What settings belong to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Resource {
+    /// A topic.
+    Topic(String),
+    /// A broker.
+    Broker(i32),
+}
+
+impl Resource {
+    /// Kafka's number of its kind.
+    const fn code(&self) -> i8 {
+        match self {
+            Self::Topic(_) => 2,
+            Self::Broker(_) => 4,
+        }
+    }
+
+    fn name(&self) -> String {
+        match self {
+            Self::Topic(name) => name.clone(),
+            Self::Broker(id) => id.to_string(),
+        }
+    }
+}
+
+/// A setting as a broker told it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// Its name.
+    pub key: String,
+    /// Its value; `None` where there is none, or it is withheld.
+    pub value: Option<String>,
+    /// Whether it is withheld.
+    pub is_sensitive: bool,
+    /// Where it comes from.
+    pub origin: &'static str,
+    /// Whether it can only change with a start.
+    pub is_read_only: bool,
+}
+
+/// Asks for the settings of one resource, in order of their names.
+///
+/// Errors: `NotFound` for a topic that is not there; what the broker refuses otherwise.
+pub fn describe(driver: &mut Driver, resource: &Resource) -> Result<Vec<Told>, Failure> {
+    let request = DescribeConfigsRequest {
+        resources: vec![DescribeConfigsResource {
+            resource_type: resource.code(),
+            resource_name: Text::from(resource.name()),
+            configuration_keys: None,
+        }],
+        ..DescribeConfigsRequest::default()
+    };
+    let target = match resource {
+        Resource::Topic(_) => Target::Any,
+        Resource::Broker(id) => {
+            driver.call(Target::Any, net_client::describe_topics([]))?;
+            let node = engine_model::NodeId(*id);
+            if !driver.cluster().brokers.contains_key(&node) {
+                let what = format!("there is no broker {id}");
+                return Err(Failure::new(crate::failure::Kind::NotFound, what)
+                    .hint("`odradek cluster describe` shows those there are"));
+            }
+            Target::Node(node)
+        }
+    };
+    let response = driver.call(target, request)?;
+    let mut told = Vec::new();
+    for result in response.results {
+        if result.error_code.is_error() {
+            let what = match resource {
+                Resource::Topic(name) => {
+                    format!(
+                        "cannot show the settings of topic '{}'",
+                        name.escape_debug()
+                    )
+                }
+                Resource::Broker(id) => format!("cannot show the settings of broker {id}"),
+            };
+            let message = result.error_message.as_deref().filter(|m| !m.is_empty());
+            return Err(Failure::broker(what, result.error_code, message));
+        }
+        told.extend(result.configs.into_iter().map(|config| Told {
+            key: config.name.to_string(),
+            value: config.value.map(|value| value.to_string()),
+            is_sensitive: config.is_sensitive,
+            origin: origin(config.config_source),
+            is_read_only: config.read_only,
+        }));
+    }
+    told.sort_by(|a, b| a.key.cmp(&b.key));
+    Ok(told)
+}
+
+/// Kafka's numbers of the places a value comes from (KIP-226, KIP-412).
+const fn origin(source: i8) -> &'static str {
+    match source {
+        1 => "topic",
+        2 => "broker, while running",
+        3 => "all brokers, while running",
+        4 => "broker",
+        5 => "default",
+        6 => "broker logger",
+        7 => "client metrics",
+        8 => "group",
+        _ => "unknown",
+    }
+}
