@@ -24,7 +24,7 @@ const WINDOW_OF_RATE_DEFAULT: usize = 100;
 
 /// Runs a verb.
 pub fn run(global: &Global, verb: &BenchVerb) -> Result<(), Failure> {
-    let properties = ClientProperties::parse(&global.properties)?;
+    let properties = ClientProperties::of(global)?;
     let mut line = ProgressLine::new(global);
     let report = match verb {
         BenchVerb::Produce(arguments) => {
