@@ -60,9 +60,12 @@
 //!   [`Simulation::address`]; loopback addresses stay within a node.
 //! - Crash and restart: [`Simulation::crash`], then `system` and `start` again: same disk, no
 //!   locks, no connections.
-//! - Errors: [`SimDisk::fail`] and [`Fault`]; a small disk: [`SimDisk::set_capacity`]; rot:
-//!   [`SimDisk::flip_bit`]. Look at [`SimDisk::counts`] at the end: a fault that never struck
-//!   tested nothing.
+//! - Errors, lies, misdirected writes: [`SimDisk::fail`] and [`Fault`]; a slow disk:
+//!   [`SimDisk::slow_down`]; a small one: [`SimDisk::set_capacity`]; rot: [`SimDisk::flip_bit`].
+//!   Cut, slow and lossy links, broken and half-open connections: [`Simulation::network`].
+//!   Stalls: [`Simulation::pause`]; wrong clocks: [`Simulation::jump_wall_clock`]. Look at
+//!   [`SimDisk::counts`] and [`SimNetwork::counts`] at the end: a fault that never struck tested
+//!   nothing.
 //! - A panic in a shard's main fails the test through `run_*`; one in a spawned task is what its
 //!   `JoinHandle` says, as everywhere.
 //! - Print the seed in assertions; the seed is all it takes to see a failure again.
@@ -73,6 +76,7 @@ mod executor;
 mod faults;
 mod image;
 mod kernel;
+mod links;
 mod network;
 mod random;
 #[cfg(test)]
@@ -91,8 +95,10 @@ use engine_model::{Moment, ShardId};
 
 use backend::SimBackend;
 pub use disk::CrashKind;
-pub use faults::{Fault, FaultCounts, FaultKind};
+pub use faults::{Fault, FaultCounts, FaultEffect, FaultKind};
 pub use image::{DiskImage, SimDisk};
+pub use links::SimNetwork;
+pub use network::NetworkCounts;
 use random::SeededRandom;
 use world::{Stepped, World};
 
@@ -314,6 +320,25 @@ impl Simulation {
             world: Rc::clone(&self.world),
             node: node.0,
         }
+    }
+
+    /// The network between the nodes.
+    pub fn network(&self) -> SimNetwork {
+        SimNetwork {
+            world: Rc::clone(&self.world),
+        }
+    }
+
+    /// Lets no task of `node` run for `duration`, as a stopped process or a stalled machine:
+    /// operations go on below it, timers fire late, its peers wait.
+    pub fn pause(&mut self, node: SimNode, duration: Duration) {
+        self.world.pause(node.0, self.deadline(duration));
+    }
+
+    /// Sets the wall clock of `node` forward, or back, by so many milliseconds. The monotonic
+    /// clock never jumps, as on Linux.
+    pub fn jump_wall_clock(&mut self, node: SimNode, by_ms: i64) {
+        self.world.jump_wall_clock(node.0, by_ms);
     }
 
     /// A number that two runs share if they did the same in the same order.

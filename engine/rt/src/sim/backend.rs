@@ -59,8 +59,12 @@ impl Backend for SimBackend {
     }
 
     fn wall_clock(&self) -> Timestamp {
-        let ms = self.with(0, |world| world.clock() / 1_000_000);
-        Timestamp(i64::try_from(WALL_CLOCK_START_MS.saturating_add(ms)).unwrap_or(i64::MAX))
+        let (ms, error) = self.with((0, 0), |world| {
+            let error = world.wall_clock_error_ms(self.node);
+            (world.clock() / 1_000_000, error)
+        });
+        let right = i64::try_from(WALL_CLOCK_START_MS.saturating_add(ms)).unwrap_or(i64::MAX);
+        Timestamp(right.saturating_add(error))
     }
 
     fn random(&self, bytes: &mut [u8]) {

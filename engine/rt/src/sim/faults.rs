@@ -3,6 +3,7 @@
 //!
 //! Does not: carry anything out (`kernel`).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Which operations a fault is about.
@@ -21,13 +22,41 @@ pub enum FaultKind {
     Directory,
 }
 
-/// An error for operations of one kind.
+/// What happens to an operation that a [`Fault`] strikes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaultEffect {
+    /// It fails with this errno: EIO, ENOSPC.
+    Error(i32),
+    /// It answers that all went well, and nothing happened: a flush that flushed nothing, a write
+    /// that never reached the medium. Reads are not struck by it.
+    Lie,
+    /// A write goes to another block of the same file, as if the address had been wrong on its
+    /// way, and answers that all went well. Other operations are not struck by it.
+    Misdirect,
+    /// A read comes back with one bit turned over; the medium keeps the right one. Other
+    /// operations are not struck by it.
+    Garble,
+}
+
+impl FaultEffect {
+    /// Whether such a thing can happen to operations of `kind` at all.
+    fn fits(self, kind: FaultKind) -> bool {
+        match self {
+            Self::Error(_) => true,
+            Self::Lie => kind != FaultKind::Read,
+            Self::Misdirect => kind == FaultKind::Write,
+            Self::Garble => kind == FaultKind::Read,
+        }
+    }
+}
+
+/// A plan of what goes wrong with operations of one kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// What fails.
+    /// Which operations are struck.
     pub kind: FaultKind,
-    /// How: EIO, ENOSPC.
-    pub errno: i32,
+    /// What happens to them.
+    pub effect: FaultEffect,
     /// Only operations on paths that contain this text; all where it is empty.
     pub path_contains: Arc<str>,
     /// So many operations that match still go well first.
@@ -39,9 +68,14 @@ pub struct Fault {
 impl Fault {
     /// The next operation of that kind fails.
     pub fn once(kind: FaultKind, errno: i32) -> Self {
+        Self::next(kind, FaultEffect::Error(errno))
+    }
+
+    /// The next operation of that kind suffers `effect`.
+    pub fn next(kind: FaultKind, effect: FaultEffect) -> Self {
         Self {
             kind,
-            errno,
+            effect,
             path_contains: Arc::from(""),
             skip: 0,
             times: 1,
@@ -53,6 +87,15 @@ impl Fault {
         Self {
             times: u64::MAX,
             ..Self::once(kind, errno)
+        }
+    }
+
+    /// So many operations in a row instead of one.
+    #[must_use]
+    pub fn times(self, count: u64) -> Self {
+        Self {
+            times: count,
+            ..self
         }
     }
 
@@ -86,6 +129,14 @@ pub struct FaultCounts {
     pub flushes_failed: u64,
     /// Other operations that failed on demand.
     pub others_failed: u64,
+    /// Flushes, writes and changes of names that answered well and did nothing.
+    pub lies: u64,
+    /// Writes that went to another place than they were told.
+    pub writes_misdirected: u64,
+    /// Reads that came back with a bit turned over.
+    pub reads_garbled: u64,
+    /// Operations that a slow disk held up.
+    pub operations_slowed: u64,
     /// Writes that a failed flush dropped for good.
     pub writes_forgotten: u64,
     /// Writes that ended short and were left to be continued.
@@ -109,6 +160,8 @@ pub struct FaultCounts {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Faults {
     planned: Vec<Fault>,
+    /// Nanoseconds that operations of a kind take longer.
+    slow: BTreeMap<FaultKind, u64>,
     pub(crate) counts: FaultCounts,
     /// Operations that change the disk, completed so far.
     pub(crate) mutations: u64,
@@ -128,6 +181,24 @@ impl Faults {
 
     pub(crate) fn heal(&mut self) {
         self.planned.clear();
+        self.slow.clear();
+    }
+
+    /// Lets operations of `kind` take so many nanoseconds longer.
+    pub(crate) fn slow_down(&mut self, kind: FaultKind, nanoseconds: u64) {
+        self.slow.insert(kind, nanoseconds);
+    }
+
+    /// How much longer an operation of `kind` takes now.
+    pub(crate) fn hold_up(&mut self, kind: FaultKind) -> u64 {
+        let extra = self.slow.get(&kind).copied().unwrap_or(0);
+        self.counts.operations_slowed += u64::from(extra > 0);
+        extra
+    }
+
+    /// Some kind of operation is slowed down.
+    pub(crate) fn is_slow(&self) -> bool {
+        !self.slow.is_empty()
     }
 
     /// Lets the `n`-th mutation from now be the one that does not complete (at least the next).
@@ -150,32 +221,39 @@ impl Faults {
         false
     }
 
-    /// The error that an operation gets instead of being carried out, if one is planned.
-    pub(crate) fn strike(&mut self, kind: FaultKind, path: &str) -> Option<i32> {
-        let mut errno = None;
+    /// What happens to an operation instead of its being carried out, if anything is planned.
+    pub(crate) fn strike(&mut self, kind: FaultKind, path: &str) -> Option<FaultEffect> {
+        let mut effect = None;
         for fault in &mut self.planned {
-            if fault.kind != kind || !path.contains(&*fault.path_contains) {
+            if fault.kind != kind
+                || !fault.effect.fits(kind)
+                || !path.contains(&*fault.path_contains)
+            {
                 continue;
             }
             if fault.skip > 0 {
                 fault.skip -= 1;
-            } else if errno.is_none() && fault.times > 0 {
+            } else if effect.is_none() && fault.times > 0 {
                 fault.times = fault
                     .times
                     .saturating_sub(u64::from(fault.times < u64::MAX));
-                errno = Some(fault.errno);
+                effect = Some(fault.effect);
             }
         }
         self.planned.retain(|fault| fault.times > 0);
-        if errno.is_some() {
-            match kind {
-                FaultKind::Read => self.counts.reads_failed += 1,
-                FaultKind::Write => self.counts.writes_failed += 1,
-                FaultKind::Flush => self.counts.flushes_failed += 1,
-                FaultKind::Space | FaultKind::Directory => self.counts.others_failed += 1,
+        match (effect, kind) {
+            (None, _) => {}
+            (Some(FaultEffect::Lie), _) => self.counts.lies += 1,
+            (Some(FaultEffect::Misdirect), _) => self.counts.writes_misdirected += 1,
+            (Some(FaultEffect::Garble), _) => self.counts.reads_garbled += 1,
+            (Some(FaultEffect::Error(_)), FaultKind::Read) => self.counts.reads_failed += 1,
+            (Some(FaultEffect::Error(_)), FaultKind::Write) => self.counts.writes_failed += 1,
+            (Some(FaultEffect::Error(_)), FaultKind::Flush) => self.counts.flushes_failed += 1,
+            (Some(FaultEffect::Error(_)), FaultKind::Space | FaultKind::Directory) => {
+                self.counts.others_failed += 1;
             }
         }
-        errno
+        effect
     }
 }
 
@@ -188,13 +266,14 @@ mod tests {
         let mut faults = Faults::default();
         faults.plan(Fault::once(FaultKind::Write, libc::EIO).on("lane").after(1));
         faults.plan(Fault::always(FaultKind::Read, libc::EIO));
-        let strikes: Vec<Option<i32>> = ["seg", "lane-0", "seg", "lane-0", "lane-0"]
+        let eio = Some(FaultEffect::Error(libc::EIO));
+        let strikes: Vec<Option<FaultEffect>> = ["seg", "lane-0", "seg", "lane-0", "lane-0"]
             .iter()
             .map(|path| faults.strike(FaultKind::Write, path))
             .collect();
-        assert_eq!(strikes, [None, None, None, Some(libc::EIO), None]);
+        assert_eq!(strikes, [None, None, None, eio, None]);
         for _ in 0..3 {
-            assert_eq!(faults.strike(FaultKind::Read, "x"), Some(libc::EIO));
+            assert_eq!(faults.strike(FaultKind::Read, "x"), eio);
         }
         faults.heal();
         assert_eq!(faults.strike(FaultKind::Read, "x"), None);

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -155,7 +156,13 @@ impl SimDisk {
         self.fail(Fault::always(kind, errno));
     }
 
-    /// Takes back every planned error.
+    /// Lets every operation of that kind take so much longer, until [`SimDisk::heal`].
+    pub fn slow_down(&self, kind: FaultKind, by: Duration) {
+        let nanoseconds = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
+        self.with(|kernel| kernel.faults.slow_down(kind, nanoseconds));
+    }
+
+    /// Takes back every planned fault and all slowness.
     pub fn heal(&self) {
         self.with(|kernel| kernel.faults.heal());
     }

@@ -11,11 +11,12 @@ mod crash;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
 use super::disk::{Disk, NodeKind, NodeNumber, OpenMode, to_index, to_u64};
-use super::faults::{FaultKind, Faults};
+use super::faults::{FaultEffect, FaultKind, Faults};
 use super::network::{Attempt, Network, SocketNumber};
 use super::random::SeededRandom;
 use crate::buffer::BLOCK_BYTES;
@@ -202,13 +203,8 @@ impl Kernel {
         }
     }
 
-    /// The error planned for `operation`, if any, with what such a failure does besides.
-    fn strike(
-        &mut self,
-        operation: &Operation,
-        mark: u64,
-        random: &mut SeededRandom,
-    ) -> Option<i32> {
+    /// Which faults can strike `operation`, and the path they go by.
+    fn exposure(&self, operation: &Operation) -> Option<(FaultKind, Arc<str>)> {
         let (kind, descriptor, name) = match operation {
             Operation::Read { file, .. } => (FaultKind::Read, file, None),
             Operation::Write { file, .. } => (FaultKind::Write, file, None),
@@ -232,7 +228,67 @@ impl Kernel {
             Some(name) => descriptor.label().join(name.as_str()),
             None => descriptor.label().target(),
         };
-        let errno = self.faults.strike(kind, &path)?;
+        Some((kind, path))
+    }
+
+    /// How much longer than usual `operation` takes, in nanoseconds.
+    pub(super) fn hold_up(&mut self, operation: &Operation) -> u64 {
+        if !self.faults.is_slow() {
+            return 0;
+        }
+        match self.exposure(operation) {
+            Some((kind, _)) => self.faults.hold_up(kind),
+            None => 0,
+        }
+    }
+
+    /// What the fault planned for `operation`, if any, makes of it.
+    fn strike(
+        &mut self,
+        operation: &mut Operation,
+        mark: u64,
+        random: &mut SeededRandom,
+    ) -> Option<Answer<i32>> {
+        let (kind, path) = self.exposure(operation)?;
+        match self.faults.strike(kind, &path)? {
+            FaultEffect::Error(errno) => {
+                self.fail(operation, errno, mark, random);
+                Some(Err(errno))
+            }
+            FaultEffect::Lie => Some(self.lie(operation, mark, random)),
+            FaultEffect::Misdirect => {
+                if let Operation::Write { file, offset, .. } = operation
+                    && let Ok((node, _)) = self.file(file)
+                {
+                    let blocks = self.disk.size(node).unwrap_or(0) / to_u64(BLOCK_BYTES);
+                    let told = *offset;
+                    *offset = random.below(blocks.max(1)) * to_u64(BLOCK_BYTES);
+                    let answer = self.perform_disk(operation, mark, random);
+                    // The caller goes on from where it believes to be.
+                    if let Operation::Write { offset, .. } = operation {
+                        *offset = told;
+                    }
+                    return Some(answer);
+                }
+                None
+            }
+            FaultEffect::Garble => {
+                let answer = self.perform_disk(operation, mark, random);
+                if let (Operation::Read { buffer, .. }, Ok(count)) = (operation, &answer)
+                    && let Ok(count @ 1..) = usize::try_from(*count)
+                {
+                    let from = buffer.len().saturating_sub(count);
+                    if let Some(byte) = buffer.as_mut_slice().get_mut(from + random.index(count)) {
+                        *byte ^= 1 << random.below(8);
+                    }
+                }
+                Some(answer)
+            }
+        }
+    }
+
+    /// What an operation that fails does all the same.
+    fn fail(&mut self, operation: &Operation, errno: i32, mark: u64, random: &mut SeededRandom) {
         match operation {
             Operation::Write {
                 file,
@@ -253,7 +309,24 @@ impl Kernel {
             }
             _ => {}
         }
-        Some(errno)
+    }
+
+    /// The answer of a device that did nothing. What must give something back (a descriptor) is
+    /// carried out.
+    fn lie(
+        &mut self,
+        operation: &mut Operation,
+        mark: u64,
+        random: &mut SeededRandom,
+    ) -> Answer<i32> {
+        match operation {
+            Operation::Write { chunks, .. } => count_result(chunks.len()),
+            Operation::Sync { .. } => Ok(0),
+            other => {
+                self.faults.counts.lies -= 1;
+                self.perform_disk(other, mark, random)
+            }
+        }
     }
 
     /// Carries out `operation`; `mark` is what the disk's mark was when it was requested.
@@ -264,9 +337,9 @@ impl Kernel {
         around: &mut Surroundings<'_>,
     ) -> Progress {
         if !self.faults.is_calm()
-            && let Some(errno) = self.strike(operation, mark, around.random)
+            && let Some(answer) = self.strike(operation, mark, around.random)
         {
-            return Progress::Done(-errno);
+            return Progress::Done(answer.unwrap_or_else(|errno| -errno));
         }
         let answer = match operation {
             Operation::Accept { .. }

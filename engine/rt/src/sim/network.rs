@@ -3,7 +3,10 @@
 //! Keeps:
 //! - bytes of one direction arrive in order, each once, until its end or a reset;
 //! - a direction holds at most [`STREAM_BYTES_MAX`] unread bytes; senders wait for room;
-//! - every delay and every partial send or receive comes from the seed.
+//! - every delay and every partial send or receive comes from the seed;
+//! - what a cut link holds back arrives after it heals, in order (TCP's retransmissions);
+//!   acknowledgements are taken to pass, so a sender across a cut fills the peer's window and
+//!   then waits.
 //!
 //! Each node has an address of its own ([`node_address`]); loopback reaches only itself.
 //! Bytes are copied on their way, as a kernel would: nobody's buffer outlives its operation.
@@ -11,8 +14,12 @@
 //! Does not: park operations that must wait; [`Network::take_touched`] says which sockets to
 //! try again, and when. Source: tcp(7), socket(7).
 
+mod links;
 #[cfg(test)]
 mod tests;
+
+pub use links::NetworkCounts;
+use links::{HELD, Links};
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -25,6 +32,9 @@ use super::random::SeededRandom;
 const STREAM_BYTES_MAX: usize = 64 << 10;
 /// Connections a listener holds that nobody accepted yet.
 const BACKLOG_MAX: usize = 128;
+/// A SYN without an answer is sent again after this long, as Linux does the first time. There is
+/// no end to it: the callers have limits of their own.
+const SYN_RETRY_NS: u64 = 1_000_000_000;
 /// Ports from here on are handed out for port 0.
 const EPHEMERAL_PORT_FIRST: u16 = 32_768;
 
@@ -72,6 +82,8 @@ struct Connection {
     reset_at: Option<u64>,
     /// Both directions were ended from this side.
     is_shut: bool,
+    /// The node at the other end.
+    remote_node: usize,
 }
 
 #[derive(Debug)]
@@ -94,6 +106,7 @@ pub(crate) struct Network {
     port_next: u16,
     /// Sockets whose waiting operations should be tried again, and when.
     touched: Vec<(u64, SocketNumber)>,
+    links: Links,
 }
 
 impl Network {
@@ -250,6 +263,12 @@ impl Network {
         else {
             return Attempt::Failed(libc::ECONNREFUSED);
         };
+        if self.links.is_cut(node, server_node) || self.links.is_cut(server_node, node) {
+            self.links.counts.connects_held += 1;
+            self.touched
+                .push((now.saturating_add(SYN_RETRY_NS), socket));
+            return Attempt::Wait;
+        }
         if queued >= BACKLOG_MAX {
             // As a lost SYN: tried again a little later.
             self.touched.push((now.saturating_add(1_000_000), socket));
@@ -263,10 +282,10 @@ impl Network {
         let local = SocketAddr::new(local_ip, self.next_port());
         let server = self.add(
             server_node,
-            State::Connected(Connection::new(address, local, socket)),
+            State::Connected(Connection::new(address, local, socket, node)),
         );
         if let Some(own) = self.sockets.get_mut(&socket) {
-            own.state = State::Connected(Connection::new(local, address, server));
+            own.state = State::Connected(Connection::new(local, address, server, server_node));
         }
         if let Some(State::Listening(state)) = self.sockets.get_mut(&listener).map(|s| &mut s.state)
         {
@@ -299,9 +318,7 @@ impl Network {
                 return Attempt::Failed(libc::EPIPE);
             }
             // The bytes go out, and what comes back is a reset.
-            let at = own.last_arrival.max(now + delay(random));
-            own.reset_at = Some(own.reset_at.unwrap_or(at).min(at));
-            self.touched.push((at, socket));
+            self.reset_when_it_arrives(socket, now, random);
             return Attempt::Done(total);
         };
         let Some(other) = self.connection(peer) else {
@@ -320,11 +337,13 @@ impl Network {
             let take = chunk.len().min(count - data.len());
             data.extend_from_slice(chunk.get(..take).unwrap_or_default());
         }
-        let at = other.last_arrival.max(now + delay(random));
-        other.last_arrival = at;
-        other.inbox_bytes += data.len();
-        other.inbox.push_back((at, data.freeze()));
-        self.touched.push((at, peer));
+        let Some(at) = self.arrive(peer, now, random) else {
+            return Attempt::Failed(libc::EPIPE);
+        };
+        if let Some(other) = self.connection(peer) {
+            other.inbox_bytes += data.len();
+            other.inbox.push_back((at, data.freeze()));
+        }
         Attempt::Done(count)
     }
 
@@ -394,31 +413,174 @@ impl Network {
         Ok(())
     }
 
-    fn end(&mut self, socket: SocketNumber, now: u64, random: &mut SeededRandom) {
-        if let Some(own) = self.connection(socket)
-            && own.end_at.is_none()
-        {
-            let at = own.last_arrival.max(now + delay(random));
+    /// When the next thing sent to `socket` now arrives there, and lets it be looked at then.
+    fn arrive(&mut self, socket: SocketNumber, now: u64, random: &mut SeededRandom) -> Option<u64> {
+        let Self {
+            sockets,
+            links,
+            touched,
+            ..
+        } = self;
+        let Some(Socket {
+            node,
+            state: State::Connected(own),
+        }) = sockets.get_mut(&socket)
+        else {
+            return None;
+        };
+        let at = links.arrival((own.remote_node, *node), now, own.last_arrival, random);
+        if at != HELD {
             own.last_arrival = at;
+            touched.push((at, socket));
+        }
+        Some(at)
+    }
+
+    fn end(&mut self, socket: SocketNumber, now: u64, random: &mut SeededRandom) {
+        if self
+            .connection(socket)
+            .is_some_and(|own| own.end_at.is_none())
+            && let Some(at) = self.arrive(socket, now, random)
+            && let Some(own) = self.connection(socket)
+        {
             own.end_at = Some(at);
-            self.touched.push((at, socket));
         }
     }
 
     /// Lets `socket` find its connection broken, and what is still on its way to it lost or not.
     fn reset(&mut self, socket: SocketNumber, now: u64, random: &mut SeededRandom) {
-        if let Some(own) = self.connection(socket) {
-            if random.flip() {
-                while own.inbox.back().is_some_and(|(at, _)| *at > now) {
-                    let lost = own.inbox.pop_back().map_or(0, |(_, data)| data.len());
-                    own.inbox_bytes -= lost;
-                }
-                own.last_arrival = now;
+        if let Some(own) = self.connection(socket)
+            && random.flip()
+        {
+            while own.inbox.back().is_some_and(|(at, _)| *at > now) {
+                let lost = own.inbox.pop_back().map_or(0, |(_, data)| data.len());
+                own.inbox_bytes -= lost;
             }
-            let at = own.last_arrival.max(now + delay(random));
-            own.reset_at = Some(own.reset_at.unwrap_or(at).min(at));
-            self.touched.push((at, socket));
+            own.last_arrival = now;
         }
+        self.reset_when_it_arrives(socket, now, random);
+    }
+
+    fn reset_when_it_arrives(&mut self, socket: SocketNumber, now: u64, random: &mut SeededRandom) {
+        if let Some(at) = self.arrive(socket, now, random)
+            && let Some(own) = self.connection(socket)
+        {
+            own.reset_at = Some(own.reset_at.unwrap_or(at).min(at));
+        }
+    }
+
+    // --- what goes wrong between nodes ---
+
+    /// Lets nothing pass from one node to another until [`Network::heal`].
+    pub(crate) fn cut(&mut self, from: usize, to: usize) {
+        self.links.cut(from, to);
+    }
+
+    /// Delays what goes from one node to another by an extra time, drawn between two.
+    pub(crate) fn slow(&mut self, from: usize, to: usize, extra: (u64, u64)) {
+        self.links.slow(from, to, extra);
+    }
+
+    /// Loses one send in so many between two nodes; it is sent again.
+    pub(crate) fn lose(&mut self, from: usize, to: usize, one_in: u64) {
+        self.links.lose(from, to, one_in);
+    }
+
+    /// Forgets every rule, and lets what cuts held back arrive.
+    pub(crate) fn heal(&mut self, now: u64, random: &mut SeededRandom) {
+        self.links.heal();
+        let sockets: Vec<SocketNumber> = self.sockets.keys().copied().collect();
+        for socket in sockets {
+            self.release(socket, now, random);
+        }
+    }
+
+    /// Gives everything held back on its way to `socket` a time of arrival.
+    fn release(&mut self, socket: SocketNumber, now: u64, random: &mut SeededRandom) {
+        let Some(own) = self.connection(socket) else {
+            return;
+        };
+        let held = own.inbox.iter().filter(|(at, _)| *at == HELD).count();
+        let (ends, resets) = (own.end_at == Some(HELD), own.reset_at == Some(HELD));
+        for _ in 0..held {
+            let Some(at) = self.arrive(socket, now, random) else {
+                return;
+            };
+            let waiting = self
+                .connection(socket)
+                .and_then(|own| own.inbox.iter_mut().find(|(at, _)| *at == HELD));
+            if let Some((slot, _)) = waiting {
+                *slot = at;
+            }
+        }
+        if ends
+            && let Some(at) = self.arrive(socket, now, random)
+            && let Some(own) = self.connection(socket)
+        {
+            own.end_at = Some(at);
+        }
+        if resets
+            && let Some(at) = self.arrive(socket, now, random)
+            && let Some(own) = self.connection(socket)
+        {
+            own.reset_at = Some(at);
+        }
+    }
+
+    /// The connected sockets of `node` whose other end is on `other`.
+    fn between(&self, node: usize, other: usize) -> Vec<SocketNumber> {
+        let is_between = |socket: &Socket| match &socket.state {
+            State::Connected(own) => socket.node == node && own.remote_node == other,
+            State::Fresh | State::Listening(_) => false,
+        };
+        self.sockets
+            .iter()
+            .filter(|(_, socket)| is_between(socket))
+            .map(|(number, _)| *number)
+            .collect()
+    }
+
+    /// Breaks every connection between two nodes: both ends find it reset, what was on its way is
+    /// lost or not.
+    pub(crate) fn break_connections(
+        &mut self,
+        first: usize,
+        second: usize,
+        now: u64,
+        random: &mut SeededRandom,
+    ) {
+        for socket in self.between(first, second) {
+            let peer = self.connection(socket).and_then(|own| own.peer.take());
+            self.reset(socket, now, random);
+            if let Some(peer) = peer {
+                self.part(peer, now);
+                self.reset(peer, now, random);
+                self.links.counts.broken += 1;
+            }
+        }
+    }
+
+    /// Lets `forgetful` lose its end of every connection with `other`, which is not told: it
+    /// hears nothing more, and finds out when it sends.
+    pub(crate) fn half_open(
+        &mut self,
+        forgetful: usize,
+        other: usize,
+        now: u64,
+        random: &mut SeededRandom,
+    ) {
+        for socket in self.between(forgetful, other) {
+            let peer = self.connection(socket).and_then(|own| own.peer.take());
+            self.reset(socket, now, random);
+            if let Some(peer) = peer {
+                self.part(peer, now);
+                self.links.counts.half_open += 1;
+            }
+        }
+    }
+
+    pub(crate) fn counts(&self) -> NetworkCounts {
+        self.links.counts
     }
 
     /// Gives the socket back. With unread bytes the peer sees a reset, else the end of the stream.
@@ -499,7 +661,7 @@ impl Network {
 }
 
 impl Connection {
-    fn new(local: SocketAddr, remote: SocketAddr, peer: SocketNumber) -> Self {
+    fn new(local: SocketAddr, remote: SocketAddr, peer: SocketNumber, remote_node: usize) -> Self {
         Self {
             local,
             remote,
@@ -510,16 +672,8 @@ impl Connection {
             end_at: None,
             reset_at: None,
             is_shut: false,
+            remote_node,
         }
-    }
-}
-
-/// Nanoseconds on the way: mostly well under a millisecond, now and then 20.
-fn delay(random: &mut SeededRandom) -> u64 {
-    if random.one_in(64) {
-        random.between(1_000_000, 20_000_000)
-    } else {
-        random.between(10_000, 300_000)
     }
 }
 

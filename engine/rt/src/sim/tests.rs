@@ -1,5 +1,9 @@
 //! The simulation as a whole: determinism, crash points, crash and restart, faults, lifetimes.
 
+mod disk_faults;
+mod links;
+mod stalls;
+
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::rc::Rc;

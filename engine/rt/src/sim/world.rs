@@ -43,6 +43,8 @@ enum What {
     Touch(SocketNumber),
     /// Let a shard look at its mail.
     Mail(ShardKey),
+    /// Let the tasks of a node run again.
+    Resume(usize),
 }
 
 /// An entry of the calendar. Those of one moment come in drawn order.
@@ -68,6 +70,26 @@ struct Node {
     frozen: bool,
     /// Operations that came due while the node was frozen, each with its mark.
     interrupted: Vec<(ShardKey, OpId, u64)>,
+    /// None of its tasks is polled before this moment; the system below it works on.
+    paused_until: u64,
+    /// Tasks that became ready in the pause.
+    paused: Vec<Waker>,
+    /// How far its wall clock is off, in milliseconds.
+    wall_clock_error_ms: i64,
+}
+
+impl Node {
+    fn new(shards: usize, kernel: Kernel) -> Self {
+        Self {
+            shards,
+            kernel,
+            frozen: false,
+            interrupted: Vec::new(),
+            paused_until: 0,
+            paused: Vec::new(),
+            wall_clock_error_ms: 0,
+        }
+    }
 }
 
 /// How a step went.
@@ -154,12 +176,7 @@ impl World {
     pub(super) fn add_node(&self, shards: usize, disk: Disk) -> usize {
         let mut nodes = self.nodes.borrow_mut();
         let index = nodes.len();
-        nodes.push(Node {
-            shards,
-            kernel: Kernel::new(index, disk),
-            frozen: false,
-            interrupted: Vec::new(),
-        });
+        nodes.push(Node::new(shards, Kernel::new(index, disk)));
         index
     }
 
@@ -239,6 +256,50 @@ impl World {
         (!frozen).then_some(node)
     }
 
+    // --- pauses and wall clocks ---
+
+    /// Polls no task of `node` before `until`.
+    pub(super) fn pause(&self, node: usize, until: u64) {
+        if let Some(state) = self.nodes.borrow_mut().get_mut(node) {
+            state.paused_until = state.paused_until.max(until);
+        }
+        self.schedule(until, What::Resume(node));
+    }
+
+    fn resume(&self, node: usize) {
+        let ready = match self.nodes.borrow_mut().get_mut(node) {
+            Some(state) if state.paused_until <= self.clock.get() => {
+                std::mem::take(&mut state.paused)
+            }
+            _ => Vec::new(),
+        };
+        for waker in ready {
+            waker.wake();
+        }
+    }
+
+    /// Keeps a ready task for the end of its node's pause, if there is one.
+    fn keep_if_paused(&self, node: usize, waker: &Waker) -> bool {
+        match self.nodes.borrow_mut().get_mut(node) {
+            Some(state) if state.paused_until > self.clock.get() => {
+                state.paused.push(waker.clone());
+                true
+            }
+            _ => false,
+        }
+    }
+
+    pub(super) fn jump_wall_clock(&self, node: usize, by_ms: i64) {
+        if let Some(state) = self.nodes.borrow_mut().get_mut(node) {
+            state.wall_clock_error_ms = state.wall_clock_error_ms.saturating_add(by_ms);
+        }
+    }
+
+    pub(super) fn wall_clock_error_ms(&self, node: usize) -> i64 {
+        let nodes = self.nodes.borrow();
+        nodes.get(node).map_or(0, |node| node.wall_clock_error_ms)
+    }
+
     /// The first node at its crash point.
     pub(super) fn frozen_node(&self) -> Option<usize> {
         self.nodes.borrow().iter().position(|node| node.frozen)
@@ -258,7 +319,8 @@ impl World {
             Operation::Sync { .. } => self.with_kernel(node, |kernel, _| kernel.disk.mark()),
             _ => 0,
         };
-        let delay = latency(operation, &mut self.random.borrow_mut());
+        let extra = self.with_kernel(node, |kernel, _| kernel.hold_up(operation));
+        let delay = latency(operation, &mut self.random.borrow_mut()).saturating_add(extra);
         self.schedule(self.clock.get() + delay, What::Perform(key, id, mark));
     }
 
@@ -369,7 +431,10 @@ impl World {
             self.collect_mail();
             let picked = self.executor.pick(&mut self.random.borrow_mut());
             if let Some(picked) = picked {
-                if self.live_node(picked.shard).is_none() {
+                let Some(node) = self.live_node(picked.shard) else {
+                    continue;
+                };
+                if self.keep_if_paused(node, &picked.waker) {
                     continue;
                 }
                 if self.clock.get() >= limit {
@@ -408,6 +473,7 @@ impl World {
                     What::Perform(key, id, mark) => self.perform(key, id, mark),
                     What::Touch(socket) => self.touch(socket),
                     What::Mail(key) => self.deliver_mail(key),
+                    What::Resume(node) => self.resume(node),
                 },
             }
         }
@@ -518,6 +584,20 @@ impl World {
             let gone = self.shards.borrow_mut().remove(&key);
             drop(gone);
         }
+    }
+
+    /// Acts on the network between the nodes.
+    pub(super) fn with_network<R>(
+        &self,
+        act: impl FnOnce(&mut Network, u64, &mut SeededRandom) -> R,
+    ) -> R {
+        let answer = act(
+            &mut self.network.borrow_mut(),
+            self.clock.get(),
+            &mut self.random.borrow_mut(),
+        );
+        self.schedule_touched();
+        answer
     }
 
     pub(super) fn socket_count(&self) -> usize {

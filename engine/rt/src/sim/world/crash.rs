@@ -32,7 +32,7 @@ impl World {
             .iter()
             .filter_map(|Reverse(event)| match event.what {
                 What::Perform(key, id, mark) => Some((key, id, mark)),
-                What::Touch(_) | What::Mail(_) => None,
+                What::Touch(_) | What::Mail(_) | What::Resume(_) => None,
             })
             .filter(|(key, ..)| shards.contains_key(key))
             .collect();
@@ -68,6 +68,8 @@ impl World {
             node.kernel.count_crash(kind, interrupted, losses);
             node.frozen = false;
             node.interrupted.clear();
+            node.paused_until = 0;
+            node.paused.clear();
         }
         self.struck.set(false);
         let now = self.clock.get();
