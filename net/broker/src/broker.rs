@@ -7,10 +7,13 @@ use engine_config::BrokerConfig;
 use engine_model::{ErrorCode, ProducerId, ShardId, TopicName, TopicPartition};
 use engine_shard::{MemoryBudget, Mesh, MeshError};
 use net_protocol::Text;
-use replication_metadata::{CreateTopics, MetadataImage, NewTopic, TopicSelector};
+use replication_metadata::{
+    CreatePartitions, CreateTopics, MetadataImage, NewTopic, TopicSelector,
+};
 use replication_runtime::{
-    ControllerDriver, ControllerRequest, ControllerResponse, CreateTopicsAnswer,
-    DeleteTopicsAnswer, ReplicaManager, ShardLink, ShardUnreachable, controller_shard,
+    ControllerDriver, ControllerRequest, ControllerResponse, CreatePartitionsAnswer,
+    CreateTopicsAnswer, DeleteTopicsAnswer, ReplicaManager, ShardLink, ShardUnreachable,
+    controller_shard,
 };
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -227,6 +230,19 @@ impl Broker {
             .await?
         {
             ControllerResponse::CreateTopics(answer) => answer.map_err(|e| Fault::from(&e)),
+            _ => Err(Fault::unknown()),
+        }
+    }
+
+    pub(crate) async fn create_partitions(
+        &self,
+        request: CreatePartitions,
+    ) -> Result<CreatePartitionsAnswer, Fault> {
+        match self
+            .ask_controller(ControllerRequest::CreatePartitions(request))
+            .await?
+        {
+            ControllerResponse::CreatePartitions(answer) => answer.map_err(|e| Fault::from(&e)),
             _ => Err(Fault::unknown()),
         }
     }

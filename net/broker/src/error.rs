@@ -157,6 +157,8 @@ impl From<&ReplicaError> for Fault {
             ReplicaError::Wait(error) => Self::new(wait_code(*error), error.to_string()),
             ReplicaError::TimedOut => Self::code(ErrorCode::REQUEST_TIMED_OUT),
             ReplicaError::Read(error) => Self::new(read_code(error), error.to_string()),
+            ReplicaError::Storage(error) => Self::new(storage_code(error), error.to_string()),
+            ReplicaError::Compacted => Self::new(ErrorCode::POLICY_VIOLATION, error.to_string()),
             _ => Self::new(ErrorCode::UNKNOWN_SERVER_ERROR, error.to_string()),
         }
     }

@@ -12,13 +12,16 @@
 
 mod advertised;
 mod broker;
+mod config_entries;
 mod error;
 mod features;
 mod handlers;
 mod owner;
+mod patience;
 mod producer_ids;
 mod question;
 mod request_budget;
+mod routes;
 mod service;
 mod watchers;
 

@@ -13,8 +13,9 @@ use std::rc::Rc;
 use crate::broker::Broker;
 use crate::error::Fault;
 use crate::question::{
-    Answer, FetchAnswer, FetchQuestion, OffsetAnswer, OffsetQuestion, PartitionFetch,
-    ProduceAnswer, ProduceQuestion, Question,
+    Answer, DeleteRecordsAnswer, DeleteRecordsQuestion, EpochAnswer, EpochQuestion, FetchAnswer,
+    FetchQuestion, OffsetAnswer, OffsetQuestion, PartitionFetch, ProduceAnswer, ProduceQuestion,
+    Question,
 };
 
 impl Broker {
@@ -25,6 +26,10 @@ impl Broker {
             Question::Fetch(question) => Answer::Fetch(self.read_here(from, question).await),
             Question::ListOffsets(questions) => {
                 Answer::ListOffsets(self.find_here(questions).await)
+            }
+            Question::EpochEnds(questions) => Answer::EpochEnds(self.epoch_ends_here(&questions)),
+            Question::DeleteRecords(questions) => {
+                Answer::DeleteRecords(self.delete_records_here(questions).await)
             }
             Question::Signals(partitions) => {
                 self.watchers().signalled(&partitions);
@@ -161,6 +166,50 @@ impl Broker {
             engine_rt::yield_if_due().await;
         }
         answers
+    }
+
+    fn epoch_ends_here(&self, questions: &[EpochQuestion]) -> Vec<EpochAnswer> {
+        let find = |question: &EpochQuestion| {
+            let EpochQuestion {
+                partition,
+                current_leader_epoch,
+                leader_epoch,
+            } = *question;
+            self.replicas()
+                .epoch_end(partition, current_leader_epoch, leader_epoch)
+        };
+        questions
+            .iter()
+            .map(|question| match find(question) {
+                Ok(end) => EpochAnswer {
+                    error: ErrorCode::NONE,
+                    end,
+                },
+                Err(error) => EpochAnswer::refused(Fault::from(&error).code),
+            })
+            .collect()
+    }
+
+    /// All at the same time, so that one flush makes many of them durable.
+    async fn delete_records_here(
+        &self,
+        questions: Vec<DeleteRecordsQuestion>,
+    ) -> Vec<DeleteRecordsAnswer> {
+        let delete = |question: &DeleteRecordsQuestion| {
+            self.replicas()
+                .delete_records(question.partition, question.offset)
+        };
+        join_all(questions.iter().map(delete).collect())
+            .await
+            .into_iter()
+            .map(|deleted| match deleted {
+                Ok(low_watermark) => DeleteRecordsAnswer {
+                    error: ErrorCode::NONE,
+                    low_watermark,
+                },
+                Err(error) => DeleteRecordsAnswer::refused(Fault::from(&error).code),
+            })
+            .collect()
     }
 }
 

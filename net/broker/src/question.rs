@@ -22,6 +22,10 @@ pub enum Question {
     Fetch(FetchQuestion),
     /// Find offsets.
     ListOffsets(Vec<OffsetQuestion>),
+    /// Find where leader epochs end.
+    EpochEnds(Vec<EpochQuestion>),
+    /// Forget records.
+    DeleteRecords(Vec<DeleteRecordsQuestion>),
     /// Partitions you watched have changed.
     Signals(Vec<TopicPartition>),
     /// For the controller.
@@ -39,6 +43,10 @@ pub enum Answer {
     Fetch(Vec<FetchAnswer>),
     /// One entry a partition, in order.
     ListOffsets(Vec<OffsetAnswer>),
+    /// One entry a partition, in order.
+    EpochEnds(Vec<EpochAnswer>),
+    /// One entry a partition, in order.
+    DeleteRecords(Vec<DeleteRecordsAnswer>),
     /// Taken.
     Signals,
     /// From the controller.
@@ -194,6 +202,61 @@ impl OffsetAnswer {
         Self {
             error,
             ..Self::NONE
+        }
+    }
+}
+
+/// A leader epoch whose end is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct EpochQuestion {
+    /// The partition.
+    pub partition: TopicPartition,
+    /// The epoch the client believes in, or `NONE`.
+    pub current_leader_epoch: LeaderEpoch,
+    /// The epoch asked for.
+    pub leader_epoch: LeaderEpoch,
+}
+
+/// The end of a leader epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EpochAnswer {
+    /// `NONE`, or why nothing was looked for.
+    pub error: ErrorCode,
+    /// The largest epoch not above the one asked for, and its end; `None` if there is none.
+    pub end: Option<(LeaderEpoch, Offset)>,
+}
+
+impl EpochAnswer {
+    /// Nothing was looked for.
+    pub const fn refused(error: ErrorCode) -> Self {
+        Self { error, end: None }
+    }
+}
+
+/// Records to forget.
+#[derive(Clone, Copy, Debug)]
+pub struct DeleteRecordsQuestion {
+    /// The partition.
+    pub partition: TopicPartition,
+    /// The first offset to keep, or -1 for the high watermark.
+    pub offset: Offset,
+}
+
+/// What became of records to forget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeleteRecordsAnswer {
+    /// `NONE`, or why nothing is known to be forgotten.
+    pub error: ErrorCode,
+    /// The first offset that can be read, or -1.
+    pub low_watermark: Offset,
+}
+
+impl DeleteRecordsAnswer {
+    /// Nothing is known to be forgotten.
+    pub const fn refused(error: ErrorCode) -> Self {
+        Self {
+            error,
+            low_watermark: Offset::NONE,
         }
     }
 }

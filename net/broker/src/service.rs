@@ -10,13 +10,19 @@ use std::rc::Rc;
 
 use crate::broker::Broker;
 use crate::handlers::api_versions::api_versions;
+use crate::handlers::create_partitions::create_partitions;
 use crate::handlers::create_topics::create_topics;
+use crate::handlers::delete_records::delete_records;
 use crate::handlers::delete_topics::delete_topics;
+use crate::handlers::describe_cluster::describe_cluster;
+use crate::handlers::describe_configs::describe_configs;
+use crate::handlers::describe_topic_partitions::describe_topic_partitions;
 use crate::handlers::fetch::fetch;
 use crate::handlers::find_coordinator::find_coordinator;
 use crate::handlers::init_producer_id::init_producer_id;
 use crate::handlers::list_offsets::list_offsets;
 use crate::handlers::metadata::metadata;
+use crate::handlers::offset_for_leader_epoch::offset_for_leader_epoch;
 use crate::handlers::produce::{Produced, produce};
 
 impl Service for Broker {
@@ -78,28 +84,41 @@ impl Service for Broker {
                 None => Reply::Close,
                 Some(body) => encode(&request, version, &init_producer_id(&self, body).await),
             },
-            // Not advertised, so as good as unknown.
-            ApiKey::DeleteRecords
-            | ApiKey::OffsetForLeaderEpoch
-            | ApiKey::DescribeConfigs
-            | ApiKey::CreatePartitions
-            | ApiKey::DescribeCluster
-            | ApiKey::DescribeTopicPartitions => Reply::Close,
+            ApiKey::DeleteRecords => match decode(&request) {
+                None => Reply::Close,
+                Some(body) => encode(&request, version, &delete_records(&self, body).await),
+            },
+            ApiKey::OffsetForLeaderEpoch => match decode(&request) {
+                None => Reply::Close,
+                Some(body) => {
+                    let response = offset_for_leader_epoch(&self, body).await;
+                    encode(&request, version, &response)
+                }
+            },
+            ApiKey::DescribeConfigs => match decode(&request) {
+                None => Reply::Close,
+                Some(body) => encode(&request, version, &describe_configs(&self, &body).await),
+            },
+            ApiKey::CreatePartitions => match decode(&request) {
+                None => Reply::Close,
+                Some(body) => encode(&request, version, &create_partitions(&self, body).await),
+            },
+            ApiKey::DescribeCluster => match decode(&request) {
+                None => Reply::Close,
+                Some(body) => {
+                    let response = describe_cluster(&self, &body, &request.client);
+                    encode(&request, version, &response)
+                }
+            },
+            ApiKey::DescribeTopicPartitions => match decode(&request) {
+                None => Reply::Close,
+                Some(body) => {
+                    let response = describe_topic_partitions(&self.image(), &body);
+                    encode(&request, version, &response)
+                }
+            },
         }
     }
-}
-
-/// Whether requests of this API have a handler here.
-pub(crate) const fn is_served(api: ApiKey) -> bool {
-    !matches!(
-        api,
-        ApiKey::DeleteRecords
-            | ApiKey::OffsetForLeaderEpoch
-            | ApiKey::DescribeConfigs
-            | ApiKey::CreatePartitions
-            | ApiKey::DescribeCluster
-            | ApiKey::DescribeTopicPartitions
-    )
 }
 
 impl Broker {

@@ -6,6 +6,7 @@
 //! | `register_broker`     | no cluster                                 | Broker                            |
 //! | `start_leadership`    | the broker's epoch is stale                | PartitionChange each              |
 //! | `create_topics`       | name, counts, assignment, settings, limits | Topic, Partition each, Config each |
+//! | `create_partitions`   | unknown topic, count, assignment, limits   | Partition each                    |
 //! | `delete_topics`       | unknown, named twice                       | TopicRemoved                      |
 //! | `alter_topic_configs` | unknown topic, setting, value              | Config each                       |
 //! | `allocate_producer_ids` | the broker's epoch is stale              | ProducerIds                       |
@@ -22,12 +23,14 @@
 
 mod brokers;
 mod configs;
+mod create_partitions;
 mod create_topics;
 mod delete_topics;
 mod producer_ids;
 
 pub use brokers::BrokerRegistration;
 pub use configs::{AlterTopicConfigs, ConfigChange};
+pub use create_partitions::{AddedPartitions, CreatePartitions, NewPartitions};
 pub use create_topics::{AssignedPartition, CreateTopics, CreatedTopic, NewTopic};
 pub use delete_topics::{DeletedTopic, TopicSelector};
 pub use producer_ids::ProducerIdBlock;
@@ -37,7 +40,7 @@ use crate::error::ReplayError;
 use crate::image::MetadataImage;
 use crate::record::MetadataRecord;
 use engine_config::BrokerConfig;
-use engine_model::{Offset, TopicName};
+use engine_model::{NodeId, Offset, TopicId, TopicName};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -122,6 +125,18 @@ impl Controller {
 /// What two names have in common that collide; `None` for a name that collides with none.
 fn collision_key(name: &str) -> Option<String> {
     name.contains(['.', '_']).then(|| name.replace('.', "_"))
+}
+
+/// `factor` of the brokers for one partition. The topic's id picks where the first partition
+/// begins, and each next one begins one broker on.
+fn ring(topic_id: TopicId, partition: usize, brokers: &[NodeId], factor: usize) -> Vec<NodeId> {
+    let [first, ..] = topic_id.to_bytes();
+    let start = usize::from(first)
+        .saturating_add(partition)
+        .checked_rem(brokers.len())
+        .unwrap_or(0);
+    let ring = brokers.iter().cycle().skip(start);
+    ring.take(factor).copied().collect()
 }
 
 #[cfg(test)]

@@ -229,6 +229,89 @@ impl CreateTopicError {
     }
 }
 
+/// Why a topic got no more partitions.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CreatePartitionsError {
+    /// The request names it more than once.
+    #[error("Duplicate topic name.")]
+    Duplicate,
+    /// There is no such topic.
+    #[error("This server does not host this topic-partition.")]
+    UnknownTopic,
+    /// It has as many as it shall have.
+    #[error("Topic already has {current} partition(s).")]
+    NoIncrease {
+        /// How many.
+        current: usize,
+    },
+    /// It has more than it shall have.
+    #[error(
+        "The topic {name} currently has {current} partition(s); {wanted} would not be an increase."
+    )]
+    Decrease {
+        /// Its name.
+        name: String,
+        /// How many it has.
+        current: usize,
+        /// How many it shall have.
+        wanted: i32,
+    },
+    /// Not one assignment for each new partition.
+    #[error(
+        "Attempted to add {wanted} additional partition(s), but only {found} assignment(s) were specified."
+    )]
+    AssignmentCount {
+        /// New partitions.
+        wanted: usize,
+        /// Assignments.
+        found: usize,
+    },
+    /// An assignment that cannot be.
+    #[error(transparent)]
+    Assignment(#[from] AssignmentError),
+    /// Fewer brokers than the topic's partitions have replicas.
+    #[error(
+        "Unable to replicate the partition {wanted} time(s): The target replication factor of {wanted} cannot be reached because only {brokers} broker(s) are registered."
+    )]
+    TooFewBrokers {
+        /// Replicas of the topic's partitions.
+        wanted: usize,
+        /// Brokers there are.
+        brokers: usize,
+    },
+    /// The request asks for too many partitions.
+    #[error("Excessively large number of partitions per request.")]
+    TooManyPartitions,
+    /// The cluster would have too many.
+    #[error("The cluster would have more than {max} partitions.")]
+    ClusterFull {
+        /// The limit.
+        max: usize,
+    },
+    /// The records of the request are too many to be kept together.
+    #[error("Unable to perform excessively large batch operation.")]
+    TooLarge,
+}
+
+impl CreatePartitionsError {
+    /// Kafka's code.
+    pub fn error_code(&self) -> ErrorCode {
+        match self {
+            Self::Duplicate => ErrorCode::INVALID_REQUEST,
+            Self::UnknownTopic => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+            Self::NoIncrease { .. } | Self::Decrease { .. } => ErrorCode::INVALID_PARTITIONS,
+            Self::AssignmentCount { .. } | Self::Assignment(_) => {
+                ErrorCode::INVALID_REPLICA_ASSIGNMENT
+            }
+            Self::TooFewBrokers { .. } => ErrorCode::INVALID_REPLICATION_FACTOR,
+            Self::TooManyPartitions | Self::ClusterFull { .. } | Self::TooLarge => {
+                ErrorCode::POLICY_VIOLATION
+            }
+        }
+    }
+}
+
 /// Why a topic was not deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -18,13 +18,14 @@ mod record;
 
 pub use batch::{MetadataBatchError, decode_batch, encode_batches};
 pub use controller::{
-    AlterTopicConfigs, AssignedPartition, BrokerRegistration, ConfigChange, Controller,
-    CreateTopics, CreatedTopic, DeletedTopic, NewTopic, Outcome, ProducerIdBlock, TopicSelector,
+    AddedPartitions, AlterTopicConfigs, AssignedPartition, BrokerRegistration, ConfigChange,
+    Controller, CreatePartitions, CreateTopics, CreatedTopic, DeletedTopic, NewPartitions,
+    NewTopic, Outcome, ProducerIdBlock, TopicSelector,
 };
 pub use delta::MetadataDelta;
 pub use error::{
-    AllocateProducerIdsError, AlterConfigsError, AssignmentError, BrokerError, CreateTopicError,
-    DeleteTopicError, FormClusterError, ReplayError,
+    AllocateProducerIdsError, AlterConfigsError, AssignmentError, BrokerError,
+    CreatePartitionsError, CreateTopicError, DeleteTopicError, FormClusterError, ReplayError,
 };
 pub use image::{BrokerImage, MetadataImage, PartitionImage, TopicImage};
 pub use record::{

@@ -43,7 +43,7 @@ pub struct BrokerRecord {
     pub rack: Option<String>,
 }
 
-/// A partition as it was created.
+/// A partition as it was created, with its topic or later.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartitionRecord {
     /// Its topic.
@@ -98,7 +98,7 @@ pub enum MetadataRecord {
     },
     /// A broker registered.
     Broker(BrokerRecord),
-    /// A topic was created; its partitions follow in the same batch.
+    /// A topic was created; its first partitions follow in the same batch.
     Topic {
         /// Its identity.
         topic_id: TopicId,

@@ -199,6 +199,7 @@ impl ControllerRequest {
     fn refused(&self, error: ControllerError) -> ControllerResponse {
         match self {
             Self::CreateTopics(_) => ControllerResponse::CreateTopics(Err(error)),
+            Self::CreatePartitions(_) => ControllerResponse::CreatePartitions(Err(error)),
             Self::DeleteTopics(_) => ControllerResponse::DeleteTopics(Err(error)),
             Self::AlterTopicConfigs(_) => ControllerResponse::AlterTopicConfigs(Err(error)),
             Self::AllocateProducerIds => ControllerResponse::AllocateProducerIds(Err(error)),

@@ -29,6 +29,12 @@ pub enum ReplicaError {
     /// Nothing was read.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// The log did not change, or not durably.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// Every key of the partition keeps its last record.
+    #[error("records cannot be deleted from a topic that is compacted only")]
+    Compacted,
 }
 
 /// Why the controller did not do what it was asked. Nothing is known to have changed, and what was

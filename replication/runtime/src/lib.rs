@@ -24,6 +24,6 @@ pub use replica_manager::{
 };
 pub use replication_partition::{Acks, OfflineCause, Refusal, WaitError};
 pub use request::{
-    ControllerRequest, ControllerResponse, CreateTopicsAnswer, DeleteTopicsAnswer, NewLog,
-    ShardAnswer, ShardLink, ShardRequest, ShardUnreachable,
+    ControllerRequest, ControllerResponse, CreatePartitionsAnswer, CreateTopicsAnswer,
+    DeleteTopicsAnswer, NewLog, ShardAnswer, ShardLink, ShardRequest, ShardUnreachable,
 };

@@ -9,6 +9,7 @@
 //! Does not: reach other shards, or speak the protocol.
 
 mod apply;
+mod delete_records;
 mod read;
 
 pub use read::{FetchAnswer, FetchOptions, FoundOffset, Horizon, OffsetTarget};

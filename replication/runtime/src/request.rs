@@ -5,8 +5,9 @@ use core::pin::Pin;
 use engine_log::{LogConfig, StorageError};
 use engine_model::{ShardId, TopicPartition};
 use replication_metadata::{
-    AlterConfigsError, AlterTopicConfigs, CreateTopicError, CreateTopics, CreatedTopic,
-    DeleteTopicError, DeletedTopic, MetadataDelta, MetadataImage, ProducerIdBlock, TopicSelector,
+    AddedPartitions, AlterConfigsError, AlterTopicConfigs, CreatePartitions, CreatePartitionsError,
+    CreateTopicError, CreateTopics, CreatedTopic, DeleteTopicError, DeletedTopic, MetadataDelta,
+    MetadataImage, ProducerIdBlock, TopicSelector,
 };
 use std::rc::Rc;
 use std::sync::Arc;
@@ -71,6 +72,8 @@ pub type ShardLink = Rc<
 pub enum ControllerRequest {
     /// Create topics.
     CreateTopics(CreateTopics),
+    /// Add partitions to topics.
+    CreatePartitions(CreatePartitions),
     /// Delete topics.
     DeleteTopics(Vec<TopicSelector>),
     /// Change settings of a topic.
@@ -81,6 +84,8 @@ pub enum ControllerRequest {
 
 /// What became of each topic, in the controller's order.
 pub type CreateTopicsAnswer = Vec<(String, Result<CreatedTopic, CreateTopicError>)>;
+/// What became of each topic, in the controller's order.
+pub type CreatePartitionsAnswer = Vec<(String, Result<AddedPartitions, CreatePartitionsError>)>;
 /// What became of each topic, in the order of the request.
 pub type DeleteTopicsAnswer = Vec<Result<DeletedTopic, DeleteTopicError>>;
 
@@ -90,6 +95,8 @@ pub type DeleteTopicsAnswer = Vec<Result<DeletedTopic, DeleteTopicError>>;
 pub enum ControllerResponse {
     /// What became of the topics.
     CreateTopics(Result<CreateTopicsAnswer, ControllerError>),
+    /// What became of the topics.
+    CreatePartitions(Result<CreatePartitionsAnswer, ControllerError>),
     /// What became of the topics.
     DeleteTopics(Result<DeleteTopicsAnswer, ControllerError>),
     /// Whether the settings changed.

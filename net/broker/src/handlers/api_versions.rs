@@ -3,13 +3,12 @@
 //! Source: KIP-35, KIP-511, KIP-584.
 
 use engine_model::ErrorCode;
+use net_protocol::Text;
 use net_protocol::api_versions::{
     ApiVersionsRequest, ApiVersionsResponse, FinalizedFeatureKey, SupportedFeatureKey,
 };
-use net_protocol::{ApiKey, Text};
 
 use crate::features::{self, Feature};
-use crate::service::is_served;
 
 /// From this version on the request names the client's software.
 const SOFTWARE_FROM: i16 = 3;
@@ -28,10 +27,6 @@ pub(crate) fn api_versions(
             ..ApiVersionsResponse::default()
         };
     }
-    let mut spoken = ApiVersionsResponse::advertise();
-    spoken
-        .api_keys
-        .retain(|api| ApiKey::from_code(api.api_key).is_some_and(is_served));
     ApiVersionsResponse {
         supported_features: features::SUPPORTED
             .iter()
@@ -44,7 +39,7 @@ pub(crate) fn api_versions(
             .collect(),
         finalized_features_epoch: epoch,
         finalized_features: features::FINALIZED.iter().map(finalized).collect(),
-        ..spoken
+        ..ApiVersionsResponse::advertise()
     }
 }
 
@@ -59,6 +54,7 @@ fn finalized(feature: &Feature) -> FinalizedFeatureKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use net_protocol::ApiKey;
 
     fn request(name: &str, version: &str) -> ApiVersionsRequest {
         ApiVersionsRequest {
@@ -90,10 +86,7 @@ mod tests {
         let answer = api_versions(4, &request("a", "1"), 5);
         let produce = answer.api_keys.iter().find(|api| api.api_key == 0).unwrap();
         assert_eq!((produce.min_version, produce.max_version), (0, 13));
-        assert_eq!(
-            answer.api_keys.len(),
-            ApiKey::ALL.iter().filter(|key| is_served(**key)).count()
-        );
+        assert_eq!(answer.api_keys.len(), ApiKey::ALL.len());
         assert_eq!(answer.finalized_features_epoch, 5);
     }
 

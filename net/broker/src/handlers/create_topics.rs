@@ -13,10 +13,8 @@ use replication_metadata::{
 };
 
 use crate::broker::Broker;
-
-/// Where a setting's value comes from, by Kafka's numbers.
-const SOURCE_TOPIC: i8 = 1;
-const SOURCE_DEFAULT: i8 = 5;
+use crate::config_entries::topic_entries;
+use crate::patience::within;
 
 /// Creates topics, or checks whether they could be.
 pub(crate) async fn create_topics(
@@ -33,7 +31,7 @@ pub(crate) async fn create_topics(
         validate_only: request.validate_only,
     };
     let validate_only = wanted.validate_only;
-    let topics = match broker.create_topics(wanted).await {
+    let topics = match within(request.timeout_ms, broker.create_topics(wanted)).await {
         Ok(answers) => answers
             .into_iter()
             .map(|(name, answer)| result(broker, name.into(), answer, validate_only))
@@ -120,25 +118,15 @@ fn result(
     }
 }
 
-/// Every setting of the topic, its own ones marked as such.
+/// Every setting of the topic.
 fn configs(broker: &Broker, created: &CreatedTopic) -> Vec<CreatableTopicConfigs> {
-    broker
-        .config()
-        .topic_defaults
-        .iter()
-        .map(|(key, default)| {
-            let own = created.configs.get(*key);
-            CreatableTopicConfigs {
-                name: Text::from_static(key),
-                value: Some(own.map_or_else(|| default.to_string(), Clone::clone).into()),
-                read_only: false,
-                config_source: if own.is_some() {
-                    SOURCE_TOPIC
-                } else {
-                    SOURCE_DEFAULT
-                },
-                is_sensitive: false,
-            }
+    topic_entries(broker.config(), &created.configs)
+        .map(|entry| CreatableTopicConfigs {
+            name: Text::from_static(entry.setting.key),
+            value: entry.value,
+            read_only: false,
+            config_source: entry.source,
+            is_sensitive: entry.setting.sensitive,
         })
         .collect()
 }

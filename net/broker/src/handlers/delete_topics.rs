@@ -10,6 +10,7 @@ use net_protocol::delete_topics::{
 use replication_metadata::{DeleteTopicError, DeletedTopic, TopicSelector};
 
 use crate::broker::Broker;
+use crate::patience::within;
 
 /// From this version on topics may be named by id.
 const IDS_FROM: i16 = 6;
@@ -35,7 +36,7 @@ pub(crate) async fn delete_topics(
             .collect()
     };
     let responses = if broker.config().delete_topics {
-        delete(broker, wanted).await
+        delete(broker, wanted, request.timeout_ms).await
     } else {
         let code = if version < DISABLED_FROM {
             ErrorCode::INVALID_REQUEST
@@ -54,7 +55,11 @@ pub(crate) async fn delete_topics(
     }
 }
 
-async fn delete(broker: &Broker, wanted: Vec<DeleteTopicState>) -> Vec<DeletableTopicResult> {
+async fn delete(
+    broker: &Broker,
+    wanted: Vec<DeleteTopicState>,
+    timeout_ms: i32,
+) -> Vec<DeletableTopicResult> {
     let mut responses = Vec::with_capacity(wanted.len());
     let mut asked = Vec::new();
     let mut selectors = Vec::new();
@@ -71,7 +76,7 @@ async fn delete(broker: &Broker, wanted: Vec<DeleteTopicState>) -> Vec<Deletable
             )),
         }
     }
-    match broker.delete_topics(selectors).await {
+    match within(timeout_ms, broker.delete_topics(selectors)).await {
         Ok(answers) => responses.extend(
             asked
                 .into_iter()

@@ -21,11 +21,12 @@ const IDS_FROM: i16 = 12;
 
 /// Bits of the operations on a topic: read, write, create, delete, alter, describe, and describe
 /// and alter its settings. Source: Kafka's `AclOperation` numbers.
-const TOPIC_OPERATIONS: i32 =
+pub(crate) const TOPIC_OPERATIONS: i32 =
     1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 11;
 /// Bits of the operations on a cluster: create, alter, describe, cluster action, describe and
 /// alter settings, idempotent write.
-const CLUSTER_OPERATIONS: i32 = 1 << 5 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12;
+pub(crate) const CLUSTER_OPERATIONS: i32 =
+    1 << 5 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12;
 
 /// Answers from the image; topics that may be created are created first.
 pub(crate) async fn metadata(
@@ -82,24 +83,34 @@ pub(crate) async fn metadata(
 
 fn cluster(broker: &Broker, client: &Client) -> MetadataResponse {
     let image = broker.image();
-    let brokers = image
-        .brokers()
-        .map(|registered| {
-            let (host, port) = broker.advertised().address(client.local_addr());
-            MetadataResponseBroker {
-                node_id: registered.node_id,
-                host,
-                port,
-                rack: broker.config().rack.as_deref().map(Text::from),
-            }
-        })
-        .collect();
     MetadataResponse {
-        brokers,
+        brokers: advertised_brokers(broker, client).collect(),
         cluster_id: image.cluster_id().map(|id| Text::from(id.to_string())),
         controller_id: broker.config().node_id,
         ..MetadataResponse::default()
     }
+}
+
+/// The brokers as this client can reach them.
+pub(crate) fn advertised_brokers(
+    broker: &Broker,
+    client: &Client,
+) -> impl Iterator<Item = MetadataResponseBroker> {
+    let (host, port) = broker.advertised().address(client.local_addr());
+    let rack = broker.config().rack.as_deref().map(Text::from);
+    let nodes: Vec<NodeId> = broker
+        .image()
+        .brokers()
+        .map(|known| known.node_id)
+        .collect();
+    nodes
+        .into_iter()
+        .map(move |node_id| MetadataResponseBroker {
+            node_id,
+            host: host.clone(),
+            port,
+            rack: rack.clone(),
+        })
 }
 
 /// Versions 10 and 11 have a field for the id but do not take it: Kafka refuses the whole request.
@@ -209,7 +220,7 @@ fn describe(image: &MetadataImage, topic: &TopicImage, operations: bool) -> Meta
 }
 
 /// Replicas on brokers that nobody knows.
-fn offline(image: &MetadataImage, partition: &PartitionImage) -> Vec<NodeId> {
+pub(crate) fn offline(image: &MetadataImage, partition: &PartitionImage) -> Vec<NodeId> {
     let is_unknown = |node: &NodeId| image.broker(*node).is_none();
     partition
         .replicas

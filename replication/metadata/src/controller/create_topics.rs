@@ -261,14 +261,8 @@ impl Controller {
                 });
             }
         };
-        let [first, ..] = topic.topic_id.to_bytes();
-        let replicas = (0..usize::try_from(count).unwrap_or(0)).map(|partition| {
-            let ring = brokers
-                .iter()
-                .cycle()
-                .skip((usize::from(first) + partition) % brokers.len());
-            ring.take(factor).copied().collect()
-        });
+        let replicas = (0..usize::try_from(count).unwrap_or(0))
+            .map(|partition| super::ring(topic.topic_id, partition, &brokers, factor));
         Ok(Placed {
             replicas: replicas.collect(),
             wanted,
@@ -316,7 +310,7 @@ impl Controller {
         })
     }
 
-    fn check_replicas(
+    pub(super) fn check_replicas(
         &self,
         replicas: &[NodeId],
         factor: Option<usize>,
@@ -345,30 +339,41 @@ impl Controller {
         }
     }
 
-    fn topic_records(&self, created: &CreatedTopic, placed: Placed) -> Vec<MetadataRecord> {
-        let topic_id = created.topic_id;
+    /// The record of a new partition, led by the first of its replicas.
+    pub(super) fn partition_record(
+        &self,
+        topic_id: TopicId,
+        partition: PartitionIndex,
+        replicas: Vec<NodeId>,
+    ) -> MetadataRecord {
         let directory = |node: &NodeId| match self.image.broker(*node) {
             Some(broker) => broker.directory,
             None => DirectoryId::ZERO,
         };
+        MetadataRecord::Partition(PartitionRecord {
+            topic_id,
+            partition,
+            directories: replicas.iter().map(directory).collect(),
+            // An empty log is in sync with every other one.
+            isr: replicas.clone(),
+            leader: replicas.first().copied().unwrap_or(NodeId::NONE),
+            leader_epoch: LeaderEpoch::ZERO,
+            replicas,
+        })
+    }
+
+    fn topic_records(&self, created: &CreatedTopic, placed: Placed) -> Vec<MetadataRecord> {
+        let topic_id = created.topic_id;
         let mut records = vec![MetadataRecord::Topic {
             topic_id,
             name: created.name.clone(),
             wanted_replication_factor: placed.wanted,
         }];
         let partitions = (0..).map(PartitionIndex::new).zip(placed.replicas);
-        records.extend(partitions.map(|(partition, replicas)| {
-            MetadataRecord::Partition(PartitionRecord {
-                topic_id,
-                partition,
-                directories: replicas.iter().map(directory).collect(),
-                // An empty log is in sync with every other one.
-                isr: replicas.clone(),
-                leader: replicas.first().copied().unwrap_or(NodeId::NONE),
-                leader_epoch: LeaderEpoch::ZERO,
-                replicas,
-            })
-        }));
+        records.extend(
+            partitions
+                .map(|(partition, replicas)| self.partition_record(topic_id, partition, replicas)),
+        );
         records.extend(
             created
                 .configs

@@ -1,5 +1,6 @@
 //! What the controller answers and what its records make of an image.
 
+mod added_partitions;
 mod kafka_answers;
 mod machine;
 

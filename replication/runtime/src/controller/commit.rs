@@ -122,11 +122,14 @@ impl From<ReplicaError> for ControllerError {
         match error {
             ReplicaError::Append(error) => error.into(),
             ReplicaError::Read(error) => error.into(),
+            ReplicaError::Storage(error) => Self::Storage(error),
             ReplicaError::Wait(error) => Self::Uncommitted(error),
             ReplicaError::TimedOut | ReplicaError::Refused(Refusal::Offline(_)) => {
                 Self::Uncommitted(WaitError::Offline)
             }
-            ReplicaError::Refused(_) | ReplicaError::NotHere(_) => Self::Stopped,
+            ReplicaError::Refused(_) | ReplicaError::NotHere(_) | ReplicaError::Compacted => {
+                Self::Stopped
+            }
         }
     }
 }

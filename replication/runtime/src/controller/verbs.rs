@@ -4,15 +4,16 @@ use super::ControllerDriver;
 use crate::error::ControllerError;
 use crate::log_config::log_config;
 use crate::request::{
-    ControllerRequest, ControllerResponse, CreateTopicsAnswer, DeleteTopicsAnswer, NewLog,
-    ShardRequest,
+    ControllerRequest, ControllerResponse, CreatePartitionsAnswer, CreateTopicsAnswer,
+    DeleteTopicsAnswer, NewLog, ShardRequest,
 };
 use engine_config::TopicConfig;
-use engine_log::home_shard;
-use engine_model::{PartitionIndex, ShardId, TopicPartition};
+use engine_log::{LogConfig, home_shard};
+use engine_model::{ShardId, TopicId, TopicName, TopicPartition};
 use replication_metadata::{
-    AlterConfigsError, AlterTopicConfigs, CreateTopicError, CreateTopics, MetadataBatchError,
-    MetadataRecord, Outcome, ProducerIdBlock, TopicSelector, encode_batches,
+    AlterConfigsError, AlterTopicConfigs, CreatePartitions, CreatePartitionsError,
+    CreateTopicError, CreateTopics, MetadataBatchError, MetadataRecord, ProducerIdBlock,
+    TopicSelector, encode_batches,
 };
 use std::collections::BTreeMap;
 
@@ -24,6 +25,9 @@ impl ControllerDriver {
         match request {
             ControllerRequest::CreateTopics(request) => {
                 ControllerResponse::CreateTopics(self.create_topics(&request).await)
+            }
+            ControllerRequest::CreatePartitions(request) => {
+                ControllerResponse::CreatePartitions(self.create_partitions(&request).await)
             }
             ControllerRequest::DeleteTopics(selectors) => {
                 ControllerResponse::DeleteTopics(self.delete_topics(&selectors).await)
@@ -42,20 +46,53 @@ impl ControllerDriver {
         request: &CreateTopics,
     ) -> Result<CreateTopicsAnswer, ControllerError> {
         let outcome = self.ask(|machine| machine.create_topics(request))?;
-        if outcome.records.is_empty() {
-            return Ok(outcome.response);
+        let created = outcome.response.iter().filter_map(|(_, answer)| {
+            let created = answer.as_ref().ok()?;
+            Some((created.topic_id, &created.name, &created.configs))
+        });
+        let configs = self.log_configs(created);
+        match self.add_partitions(&outcome.records, &configs).await? {
+            Added::Done => Ok(outcome.response),
+            Added::TooLarge => Ok(refuse(outcome.response, &CreateTopicError::TooLarge)),
         }
-        match encode_batches(&outcome.records, engine_rt::wall_clock(), outcome.is_atomic) {
-            Err(MetadataBatchError::TooLarge { .. }) => return Ok(too_large(outcome.response)),
+    }
+
+    async fn create_partitions(
+        &self,
+        request: &CreatePartitions,
+    ) -> Result<CreatePartitionsAnswer, ControllerError> {
+        let outcome = self.ask(|machine| machine.create_partitions(request))?;
+        let added = outcome.response.iter().filter_map(|(_, answer)| {
+            let added = answer.as_ref().ok()?;
+            Some((added.topic_id, &added.name, &added.configs))
+        });
+        let configs = self.log_configs(added);
+        match self.add_partitions(&outcome.records, &configs).await? {
+            Added::Done => Ok(outcome.response),
+            Added::TooLarge => Ok(refuse(outcome.response, &CreatePartitionsError::TooLarge)),
+        }
+    }
+
+    /// Creates the logs of new partitions, then commits the records that name them, as one batch.
+    async fn add_partitions(
+        &self,
+        records: &[MetadataRecord],
+        configs: &BTreeMap<TopicId, LogConfig>,
+    ) -> Result<Added, ControllerError> {
+        if records.is_empty() {
+            return Ok(Added::Done);
+        }
+        match encode_batches(records, engine_rt::wall_clock(), true) {
+            Err(MetadataBatchError::TooLarge { .. }) => return Ok(Added::TooLarge),
             Err(error) => return Err(error.into()),
             Ok(_) => {}
         }
-        let logs = self.new_logs(&outcome)?;
+        let logs = self.new_logs(records, configs);
         let created = self
             .ask_all(|shard| logs.get(&shard).cloned().map(ShardRequest::CreateLogs))
             .await;
         let committed = match created {
-            Ok(_) => self.commit(&outcome.records, outcome.is_atomic).await,
+            Ok(_) => self.commit(records, true).await,
             Err(error) => Err(error),
         };
         if let Err(error) = committed {
@@ -66,7 +103,7 @@ impl ControllerDriver {
             return Err(error);
         }
         self.publish_changes().await?;
-        Ok(outcome.response)
+        Ok(Added::Done)
     }
 
     /// Deletes logs whose topics were not created. What stays is deleted at the next load.
@@ -84,35 +121,37 @@ impl ControllerDriver {
         }
     }
 
+    /// The settings of the logs of topics.
+    fn log_configs<'a>(
+        &self,
+        topics: impl Iterator<Item = (TopicId, &'a TopicName, &'a BTreeMap<String, String>)>,
+    ) -> BTreeMap<TopicId, LogConfig> {
+        topics
+            .map(|(topic_id, name, configs)| {
+                // Checked when they were stored; the broker's defaults may have changed since so
+                // that they cannot stand beside them. The shards fall back to the same.
+                let topic = TopicConfig::from_overrides(configs, &self.config)
+                    .unwrap_or_else(|_| self.config.default_topic_config.clone());
+                (topic_id, log_config(name, &topic, &self.config))
+            })
+            .collect()
+    }
+
     /// The logs that the new partitions need on this node, by shard.
     fn new_logs(
         &self,
-        outcome: &Outcome<CreateTopicsAnswer>,
-    ) -> Result<BTreeMap<ShardId, Vec<NewLog>>, ControllerError> {
-        let mut configs = BTreeMap::new();
-        for created in outcome
-            .response
-            .iter()
-            .filter_map(|(_, answer)| answer.as_ref().ok())
-        {
-            let topic = TopicConfig::from_overrides(&created.configs, &self.config)
-                .map_err(|error| ControllerError::Unreadable(error.to_string()))?;
-            configs.insert(
-                created.topic_id,
-                log_config(&created.name, &topic, &self.config),
-            );
-        }
+        records: &[MetadataRecord],
+        configs: &BTreeMap<TopicId, LogConfig>,
+    ) -> BTreeMap<ShardId, Vec<NewLog>> {
         let mut logs: BTreeMap<ShardId, Vec<NewLog>> = BTreeMap::new();
-        for record in &outcome.records {
+        for record in records {
             if let MetadataRecord::Partition(record) = record
                 && record.replicas.contains(&self.node_id)
                 && let Some(config) = configs.get(&record.topic_id)
             {
-                let (topic_id, partition): (_, PartitionIndex) =
-                    (record.topic_id, record.partition);
                 let partition = TopicPartition {
-                    topic_id,
-                    partition,
+                    topic_id: record.topic_id,
+                    partition: record.partition,
                 };
                 let shard = home_shard(partition, self.shards);
                 let log = NewLog {
@@ -122,7 +161,7 @@ impl ControllerDriver {
                 logs.entry(shard).or_default().push(log);
             }
         }
-        Ok(logs)
+        logs
     }
 
     async fn delete_topics(
@@ -172,10 +211,19 @@ impl ControllerDriver {
     }
 }
 
-/// Every topic that would have been created is refused instead.
-fn too_large(answers: CreateTopicsAnswer) -> CreateTopicsAnswer {
-    let refuse = |(name, answer): (String, Result<_, CreateTopicError>)| {
-        (name, answer.and(Err(CreateTopicError::TooLarge)))
-    };
+/// What became of new partitions.
+enum Added {
+    /// They are there.
+    Done,
+    /// Their records are more than one batch holds, and nothing changed.
+    TooLarge,
+}
+
+/// Every topic that would have got partitions is refused instead.
+fn refuse<T, E: Clone>(
+    answers: Vec<(String, Result<T, E>)>,
+    error: &E,
+) -> Vec<(String, Result<T, E>)> {
+    let refuse = |(name, answer): (String, Result<T, E>)| (name, answer.and(Err(error.clone())));
     answers.into_iter().map(refuse).collect()
 }

@@ -21,6 +21,11 @@ enum Step {
         config: Option<usize>,
         dry: bool,
     },
+    Grow {
+        names: Vec<usize>,
+        count: i32,
+        dry: bool,
+    },
     Delete {
         names: Vec<usize>,
         by_id: bool,
@@ -64,6 +69,11 @@ fn any_step() -> impl Strategy<Value = Step> {
                     dry,
                 }
             }),
+        (names(), -1..9, any::<bool>()).prop_map(|(names, count, dry)| Step::Grow {
+            names,
+            count,
+            dry
+        }),
         (names(), any::<bool>()).prop_map(|(names, by_id)| Step::Delete { names, by_id }),
         (0..NAMES.len(), 0..CONFIGS.len(), any::<bool>())
             .prop_map(|(name, key, delete)| Step::Alter { name, key, delete }),
@@ -106,6 +116,26 @@ fn run(rig: &mut Rig, history: &mut History, step: &Step) {
             dry,
         } => {
             create(rig, history, names, (*partitions, *factor), *config, *dry);
+        }
+        Step::Grow { names, count, dry } => {
+            let topics = names.iter().map(|name| NewPartitions {
+                name: NAMES[*name].to_owned(),
+                count: *count,
+                assignments: None,
+            });
+            let outcome = rig.controller.create_partitions(&CreatePartitions {
+                topics: topics.collect(),
+                validate_only: *dry,
+            });
+            for added in rig
+                .commit(outcome)
+                .iter()
+                .filter_map(|(_, it)| it.as_ref().ok())
+            {
+                let topic = rig.controller.image().topic(added.topic_id).unwrap();
+                let grown = *count == i32::try_from(topic.partitions.len()).unwrap();
+                assert_ne!(grown, *dry);
+            }
         }
         Step::Delete { names, by_id } => {
             let selectors: Vec<TopicSelector> = names
