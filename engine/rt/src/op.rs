@@ -55,11 +55,14 @@ pub(crate) enum Operation {
         socket: Rc<Descriptor>,
         address: SocketAddr,
     },
-    /// Appends at most `max` bytes to `buffer`. Result: how many, 0 at the end of the stream.
+    /// Appends at most `max` bytes to `buffer`, not more than an aligned one has room for, and sets
+    /// `more` where the backend knows that further bytes wait. Result: how many, 0 at the end of
+    /// the stream.
     Receive {
         socket: Rc<Descriptor>,
-        buffer: BytesMut,
+        buffer: ReceiveBuffer,
         max: usize,
+        more: bool,
     },
     /// Sends what `chunks` still holds, or a first part of it. Result: bytes sent.
     ///
@@ -147,6 +150,57 @@ pub(crate) enum Operation {
     },
     /// Gives the descriptor back; nothing refers to it any more. Result: 0.
     Close { raw: RawDescriptor },
+}
+
+/// Where received bytes go.
+#[derive(Debug)]
+pub(crate) enum ReceiveBuffer {
+    /// Grows as needed.
+    Growing(BytesMut),
+    /// Has the room it has.
+    Aligned(AlignedBuf),
+}
+
+impl ReceiveBuffer {
+    /// At least one byte's and at most `max` bytes' room, as the kernel wants it; none if there is
+    /// none.
+    pub(crate) fn room(&mut self, max: usize) -> (*mut u8, usize) {
+        let room = match self {
+            Self::Growing(buffer) => {
+                buffer.reserve(max);
+                buffer.spare_capacity_mut()
+            }
+            Self::Aligned(buffer) => buffer.spare_mut(),
+        };
+        (room.as_mut_ptr().cast(), room.len().min(max))
+    }
+
+    /// Takes `count` bytes into use that the kernel has written into `room`.
+    ///
+    /// # Safety
+    ///
+    /// They were written, and nothing was added since `room`.
+    pub(crate) unsafe fn advance(&mut self, count: usize) {
+        match self {
+            Self::Growing(buffer) => {
+                let left = buffer.capacity().saturating_sub(buffer.len());
+                let length = buffer.len().saturating_add(count.min(left));
+                // SAFETY: within the capacity, and written, as the caller promises.
+                unsafe { buffer.set_len(length) };
+            }
+            Self::Aligned(buffer) => buffer.advance(count),
+        }
+    }
+
+    /// Appends `bytes`; `room` has said that they fit.
+    pub(crate) fn append(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Growing(buffer) => buffer.extend_from_slice(bytes),
+            Self::Aligned(buffer) => {
+                buffer.extend_from_slice(bytes);
+            }
+        }
+    }
 }
 
 /// What [`Operation::Inspect`] finds.

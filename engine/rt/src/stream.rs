@@ -8,9 +8,10 @@ use std::rc::Rc;
 
 use bytes::{Bytes, BytesMut};
 
+use crate::buffer::AlignedBuf;
 use crate::descriptor::{Descriptor, Label};
 use crate::error::{Error, Result};
-use crate::op::{Chunks, Operation, Submitted};
+use crate::op::{Chunks, Operation, ReceiveBuffer, Submitted};
 use crate::shard::{self, Shard};
 
 /// The most bytes one receive appends.
@@ -75,11 +76,45 @@ impl Stream {
         let socket = Rc::clone(&self.descriptor);
         let operation = Operation::Receive {
             socket,
-            buffer,
+            buffer: ReceiveBuffer::Growing(buffer),
             max,
+            more: false,
         };
         match self.descriptor.run(operation).await? {
-            (_, Operation::Receive { buffer, .. }) => Ok(buffer),
+            (
+                _,
+                Operation::Receive {
+                    buffer: ReceiveBuffer::Growing(buffer),
+                    ..
+                },
+            ) => Ok(buffer),
+            _ => Err(self.error("receive from", libc::EIO)),
+        }
+    }
+
+    /// Fills spare room of `buffer` with 1 to `max` received bytes and returns it; of the same
+    /// length as before at the end of the stream. Also says whether more bytes are known to wait.
+    ///
+    /// Errors: ENOBUFS where `buffer` is full. Cancel: not safe, as [`Stream::recv`].
+    pub async fn recv_into(&self, buffer: AlignedBuf, max: usize) -> Result<(AlignedBuf, bool)> {
+        if buffer.remaining() == 0 {
+            return Err(self.error("receive from", libc::ENOBUFS));
+        }
+        let operation = Operation::Receive {
+            socket: Rc::clone(&self.descriptor),
+            buffer: ReceiveBuffer::Aligned(buffer),
+            max: max.max(1),
+            more: false,
+        };
+        match self.descriptor.run(operation).await? {
+            (
+                _,
+                Operation::Receive {
+                    buffer: ReceiveBuffer::Aligned(buffer),
+                    more,
+                    ..
+                },
+            ) => Ok((buffer, more)),
             _ => Err(self.error("receive from", libc::EIO)),
         }
     }

@@ -406,8 +406,12 @@ impl Kernel {
                     Attempt::Wait => Attempt::Wait,
                 }
             }
-            Operation::Receive { buffer, max, .. } => {
-                network.receive(number, buffer, *max, *now, random)
+            Operation::Receive {
+                buffer, max, more, ..
+            } => {
+                let received = network.receive(number, buffer, *max, *now, random);
+                *more = network.has_arrived(number, *now);
+                received
             }
             Operation::Send { chunks, .. } => {
                 network.send(number, chunks.iter(), chunks.len(), *now, random)

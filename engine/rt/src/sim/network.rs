@@ -27,6 +27,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::random::SeededRandom;
+use crate::op::ReceiveBuffer;
 
 /// Unread bytes of one direction of a connection.
 const STREAM_BYTES_MAX: usize = 64 << 10;
@@ -351,7 +352,7 @@ impl Network {
     pub(crate) fn receive(
         &mut self,
         socket: SocketNumber,
-        buffer: &mut BytesMut,
+        buffer: &mut ReceiveBuffer,
         max: usize,
         now: u64,
         random: &mut SeededRandom,
@@ -359,6 +360,7 @@ impl Network {
         let Some(own) = self.connection(socket) else {
             return Attempt::Failed(libc::ENOTCONN);
         };
+        let max = buffer.room(max).1;
         if own.is_shut || max == 0 {
             return Attempt::Done(0);
         }
@@ -379,7 +381,7 @@ impl Network {
             && let Some((_, data)) = own.inbox.front_mut()
         {
             let take = left.min(data.len());
-            buffer.extend_from_slice(data.get(..take).unwrap_or_default());
+            buffer.append(data.get(..take).unwrap_or_default());
             data.advance(take);
             left -= take;
             if data.is_empty() {
@@ -391,6 +393,13 @@ impl Network {
             self.touched.push((now, peer));
         }
         Attempt::Done(count)
+    }
+
+    /// Bytes wait to be received.
+    pub(crate) fn has_arrived(&mut self, socket: SocketNumber, now: u64) -> bool {
+        self.connection(socket)
+            .and_then(|own| own.inbox.front())
+            .is_some_and(|(at, _)| *at <= now)
     }
 
     /// Ends both directions from this side.

@@ -22,7 +22,7 @@ impl Engine {
                 }
             });
         } else if let Ok(count) = usize::try_from(result) {
-            shard.with_operation(id, |operation| self.bring_back(id, operation, count));
+            shard.with_operation(id, |operation| self.bring_back(id, operation, count, flags));
         }
         if !more {
             shard.with_operation(id, |operation| {
@@ -41,7 +41,7 @@ impl Engine {
     }
 
     /// Puts what the kernel has written where the operation keeps it.
-    fn bring_back(&self, id: OpId, operation: &mut Operation, count: usize) {
+    fn bring_back(&self, id: OpId, operation: &mut Operation, count: usize, flags: u32) {
         match operation {
             Operation::Accept { peer, .. } => {
                 *peer = self
@@ -50,14 +50,13 @@ impl Engine {
                     .get(id.slot)
                     .and_then(super::area::Area::peer);
             }
-            Operation::Receive { buffer, max, .. } => {
-                let count = count
-                    .min(*max)
-                    .min(buffer.capacity().saturating_sub(buffer.len()));
-                let length = buffer.len().saturating_add(count);
-                // SAFETY: the kernel has written `count` bytes behind the first `len`, within the
-                // room that was reserved for this entry.
-                unsafe { buffer.set_len(length) };
+            Operation::Receive {
+                buffer, max, more, ..
+            } => {
+                *more = cqueue::sock_nonempty(flags);
+                // SAFETY: the kernel has written `count` bytes into the room that was made for
+                // this entry, and the operation lay in the table since.
+                unsafe { buffer.advance(count.min(*max)) };
             }
             Operation::Read { buffer, .. } => buffer.advance(count),
             Operation::Inspect { status, .. } => {

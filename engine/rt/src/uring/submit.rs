@@ -64,11 +64,10 @@ impl Engine {
                 socket,
                 buffer,
                 max,
+                ..
             } => {
-                buffer.reserve(*max);
-                let room = buffer.spare_capacity_mut();
-                let length = length_of(room.len().min(*max));
-                opcode::Recv::new(types::Fd(socket.raw()), room.as_mut_ptr().cast(), length).build()
+                let (room, length) = buffer.room(*max);
+                opcode::Recv::new(types::Fd(socket.raw()), room, length_of(length)).build()
             }
             Operation::Send {
                 socket,
