@@ -115,7 +115,7 @@ async fn begin<S: Service, B: Budget>(
     budget: &B,
     place: u64,
     request: Request,
-    charge: B::Charge,
+    charge: Rc<B::Charge>,
 ) {
     let api = request.api;
     let service = Rc::clone(service);

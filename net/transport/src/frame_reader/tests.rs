@@ -7,9 +7,9 @@ use engine_rt::sim::Simulation;
 use engine_rt::{ListenOptions, Listener};
 use std::rc::Rc;
 
-/// Counts what is charged.
+/// Counts what is charged; `2`: nothing is to be had without waiting.
 #[derive(Clone, Default)]
-struct Counter(Rc<Cell<usize>>, Rc<RefCell<Vec<usize>>>);
+struct Counter(Rc<Cell<usize>>, Rc<RefCell<Vec<usize>>>, bool);
 
 struct Charged(Rc<Cell<usize>>, usize);
 
@@ -29,7 +29,7 @@ impl Budget for Counter {
     }
 
     fn try_charge(&self, bytes: usize) -> Option<Charged> {
-        Some(self.charge_now(bytes))
+        (!self.2).then(|| self.charge_now(bytes))
     }
 
     fn charge_now(&self, bytes: usize) -> Charged {
@@ -57,6 +57,16 @@ fn read(
     pieces: Vec<Vec<u8>>,
     bytes_max: usize,
 ) -> (Vec<Bytes>, Option<String>, Vec<usize>) {
+    read_within(seed, pieces, bytes_max, Counter::default)
+}
+
+/// The same with a budget of one's own.
+fn read_within(
+    seed: u64,
+    pieces: Vec<Vec<u8>>,
+    bytes_max: usize,
+    budget: impl FnOnce() -> Counter + 'static,
+) -> (Vec<Bytes>, Option<String>, Vec<usize>) {
     let mut simulation = Simulation::new(seed);
     let node = simulation.add_node(1);
     simulation
@@ -74,7 +84,7 @@ fn read(
                 let _ = stream.shutdown().await;
             })
             .detach();
-            let budget = Counter::default();
+            let budget = budget();
             let stream = listener.accept().await.unwrap();
             let mut reader = FrameReader::new(stream, budget.clone(), bytes_max);
             let mut frames = Vec::new();
@@ -158,6 +168,41 @@ fn a_large_frame_grows_geometrically_and_arrives_whole() {
     assert!(frames[0] == body);
     assert_eq!(frames[1], &b"next"[..]);
     assert!(charges.len() < 20, "{charges:?}");
-    let most = charges[..charges.len() - 1].iter().sum::<usize>();
-    assert_eq!(most, body.len(), "charged in all, step by step");
+    let steps = charges.iter().scan(0, |sum, bytes| {
+        *sum += bytes;
+        Some(*sum)
+    });
+    let steps: Vec<usize> = steps.take_while(|sum| *sum <= body.len()).collect();
+    assert_eq!(
+        steps.last(),
+        Some(&body.len()),
+        "charged in all, step by step"
+    );
+}
+
+#[test]
+fn frames_that_come_together_are_cut_apart_with_memory_short_or_not() {
+    let sizes = [
+        0_usize, 5, 4096, 4097, 16_500, 16_500, 16_500, 16_500, 16_500, 1, 70_000, 65_532, 300_000,
+        2,
+    ];
+    let bodies: Vec<Vec<u8>> = (0_u8..)
+        .zip(sizes)
+        .map(|(number, size)| {
+            (0..size)
+                .map(|at| number ^ u8::try_from(at % 251).unwrap())
+                .collect()
+        })
+        .collect();
+    let slices: Vec<&[u8]> = bodies.iter().map(Vec::as_slice).collect();
+    let bytes = framed(&slices);
+    for piece_bytes in [9_001, 40_000, bytes.len()] {
+        for short in [false, true] {
+            let pieces = bytes.chunks(piece_bytes).map(<[u8]>::to_vec).collect();
+            let budget = move || Counter(Rc::default(), Rc::default(), short);
+            let (frames, error, _) = read_within(3, pieces, 1 << 20, budget);
+            assert_eq!(error, None);
+            assert!(frames == bodies, "pieces of {piece_bytes}, short: {short}");
+        }
+    }
 }
