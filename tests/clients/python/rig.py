@@ -154,4 +154,7 @@ def serve(client_of):
             answer = {"ok": getattr(rig, "do_" + command.pop("do"))(**command)}
         except Refused as refused:
             answer = refused.shown()
+        except ValueError as refused:
+            # The client did not even ask.
+            answer = {"error": None, "message": str(refused)}
         print(json.dumps(answer), flush=True)

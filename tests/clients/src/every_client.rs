@@ -6,5 +6,7 @@ macro_rules! with_every_client {
     ($($behaviour:ident),* $(,)?) => {
         mod confluent { $( #[test] fn $behaviour() { super::$behaviour($crate::Kind::Confluent); } )* }
         mod kafka_python { $( #[test] fn $behaviour() { super::$behaviour($crate::Kind::KafkaPython); } )* }
+        mod franz_go { $( #[test] fn $behaviour() { super::$behaviour($crate::Kind::FranzGo); } )* }
+        mod java { $( #[test] fn $behaviour() { super::$behaviour($crate::Kind::Java); } )* }
     };
 }

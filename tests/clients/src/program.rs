@@ -320,7 +320,10 @@ impl Drop for Program {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if thread::panicking() {
-            eprintln!("---- {:?} said:\n{}", self.kind, self.said());
+            let said = self.said();
+            let last: Vec<&str> = said.lines().rev().take(20).collect();
+            eprintln!("---- {:?} said last:", self.kind);
+            last.iter().rev().for_each(|line| eprintln!("{line}"));
         }
     }
 }
