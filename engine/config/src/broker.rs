@@ -42,6 +42,8 @@ pub struct BrokerConfig {
     pub queued_request_bytes_max: Option<u64>,
     /// `fetch.max.bytes`.
     pub fetch_bytes_max: usize,
+    /// `max.incremental.fetch.session.cache.slots`, all shards together.
+    pub fetch_session_slots: usize,
     /// `max.connections`.
     pub connections_max: usize,
     /// `max.connections.per.ip`.
@@ -91,6 +93,7 @@ impl BrokerConfig {
             request_bytes_max: size(&settings, "socket.request.max.bytes"),
             queued_request_bytes_max: queued_request_bytes_max(&settings)?,
             fetch_bytes_max: size(&settings, "fetch.max.bytes"),
+            fetch_session_slots: size(&settings, "max.incremental.fetch.session.cache.slots"),
             connections_max: size(&settings, "max.connections"),
             connections_per_ip_max: size(&settings, "max.connections.per.ip"),
             connections_per_ip_overrides: per_ip_overrides(&settings)?,

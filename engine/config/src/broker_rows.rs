@@ -190,6 +190,9 @@ pub const BROKER_SETTINGS: &[Setting] = &[
         .doc("The most connections of one address at a time; later ones are closed at once."),
     Setting::broker("max.connections.per.ip.overrides", Kind::List, Some(""))
         .doc("Other limits for some addresses, as `ADDRESS:COUNT`. Names of hosts, which Kafka allows, are refused here."),
+    Setting::broker("max.incremental.fetch.session.cache.slots", Kind::Int, Some("1000"))
+        .at_least(0)
+        .doc("How many fetch sessions are kept, all shards together; a client without one names its partitions each time."),
     Setting::broker("message.max.bytes", Kind::Int, Some("1048588"))
         .bytes()
         .within(0, MESSAGE_BYTES_MAX)

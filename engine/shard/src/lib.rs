@@ -11,4 +11,4 @@ pub mod purgatory;
 pub use join::{join_all, poll_once};
 pub use memory_budget::{Charge, MemoryBudget, MemoryPool};
 pub use mesh::{Mesh, MeshError, MeshOptions, MeshSeed};
-pub use purgatory::{Purgatory, PurgatoryFull, Wait, WaitEnd};
+pub use purgatory::{Mark, Purgatory, PurgatoryFull, WaitEnd, Waiter};

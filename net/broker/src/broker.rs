@@ -24,6 +24,7 @@ use crate::error::Fault;
 use crate::handlers::create_topics::random_topic_id;
 use crate::producer_ids::ProducerIds;
 use crate::question::{Answer, Question};
+use crate::sessions::Sessions;
 use crate::watchers::Watchers;
 
 /// What a broker is made of.
@@ -51,6 +52,7 @@ pub struct Broker {
     controller: RefCell<Option<Rc<ControllerDriver>>>,
     mesh: OnceCell<Mesh<Question, Answer>>,
     watchers: Rc<Watchers>,
+    sessions: Sessions,
     producer_ids: ProducerIds,
     memory: MemoryBudget,
 }
@@ -72,6 +74,8 @@ impl Broker {
         parts
             .replicas
             .set_on_change(Rc::new(move |partition| told.changed(partition)));
+        let slots = parts.config.fetch_session_slots;
+        let sessions = Sessions::new(parts.shard, parts.shards, slots);
         Rc::new(Self {
             config: parts.config,
             shards: parts.shards,
@@ -81,6 +85,7 @@ impl Broker {
             controller: RefCell::default(),
             mesh: OnceCell::new(),
             watchers,
+            sessions,
             producer_ids: ProducerIds::new(),
             memory: parts.memory,
         })
@@ -173,6 +178,15 @@ impl Broker {
 
     pub(crate) fn watchers(&self) -> &Watchers {
         &self.watchers
+    }
+
+    pub(crate) fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
+    /// How many fetch sessions this shard keeps, and how many partitions are in them.
+    pub fn fetch_sessions(&self) -> (usize, usize) {
+        (self.sessions.len(), self.sessions.partitions())
     }
 
     pub(crate) fn controller(&self) -> Option<Rc<ControllerDriver>> {

@@ -15,6 +15,7 @@ mod broker;
 mod config_entries;
 mod error;
 mod features;
+mod fetch_set;
 mod handlers;
 mod owner;
 mod patience;
@@ -23,6 +24,8 @@ mod question;
 mod request_budget;
 mod routes;
 mod service;
+mod sessions;
+mod slab;
 mod watchers;
 
 pub use advertised::Advertised;

@@ -1,9 +1,8 @@
 //! The owner's side: answers what shards (this one too) ask about the partitions that live here,
 //! and what the controller asks.
 //!
-//! Keeps: appends of one question begin in its order, before anything waits; a partition whose
-//! fetch found too little is watched *before* its high watermark is compared again, so a change
-//! between read and watch is signalled.
+//! Keeps: appends of one question begin in its order, before anything waits; a change between a
+//! read and the watch that follows it is signalled.
 
 use engine_model::{ErrorCode, ShardId};
 use engine_shard::join_all;
@@ -14,8 +13,8 @@ use crate::broker::Broker;
 use crate::error::Fault;
 use crate::question::{
     Answer, DeleteRecordsAnswer, DeleteRecordsQuestion, EpochAnswer, EpochQuestion, FetchAnswer,
-    FetchQuestion, OffsetAnswer, OffsetQuestion, PartitionFetch, ProduceAnswer, ProduceQuestion,
-    Question,
+    FetchQuestion, MeasureQuestion, Measured, OffsetAnswer, OffsetQuestion, PartitionFetch,
+    ProduceAnswer, ProduceQuestion, Question,
 };
 
 impl Broker {
@@ -31,9 +30,14 @@ impl Broker {
             Question::DeleteRecords(questions) => {
                 Answer::DeleteRecords(self.delete_records_here(questions).await)
             }
+            Question::Measure(question) => Answer::Measure(self.measure_here(from, question).await),
+            Question::CloseSession(id) => {
+                self.sessions().close(id);
+                Answer::Taken
+            }
             Question::Signals(partitions) => {
                 self.watchers().signalled(&partitions);
-                Answer::Signals
+                Answer::Taken
             }
             Question::Controller(request) => match self.controller() {
                 Some(controller) => Answer::Controller(Box::new(controller.handle(*request).await)),
@@ -80,11 +84,8 @@ impl Broker {
     /// Reads partition after partition until the limit is reached, as Kafka does: the first batch
     /// found ignores the limits, those after it do not.
     async fn read_here(&self, from: ShardId, question: FetchQuestion) -> Vec<FetchAnswer> {
-        let horizon = if question.read_committed {
-            Horizon::LastStableOffset
-        } else {
-            Horizon::HighWatermark
-        };
+        let horizon = horizon(question.read_committed);
+        let mark = self.watchers().waits().mark();
         let mut left = question.bytes_max;
         let mut at_least_one = question.at_least_one;
         let mut answers = Vec::with_capacity(question.partitions.len());
@@ -99,30 +100,44 @@ impl Broker {
                 horizon,
             };
             let answer = self.read_one(wanted, options).await;
-            is_wrong |= answer.error.is_error() || answer.diverging.is_some();
+            is_wrong |= answer.is_wrong();
             at_least_one &= answer.bytes == 0;
             left = left.saturating_sub(answer.bytes);
             answers.push(answer);
             engine_rt::yield_if_due().await;
         }
         let found = question.bytes_max.saturating_sub(left);
-        if found < question.watch_below && !is_wrong {
-            self.watch(from, &question.partitions, &answers);
+        let watch_all = found < question.watch_below && !is_wrong;
+        if watch_all || question.watch_empty {
+            for (wanted, answer) in question.partitions.iter().zip(&answers) {
+                let is_empty = answer.bytes == 0 && !answer.is_wrong();
+                if watch_all || is_empty {
+                    self.watchers().watch(wanted.partition, from, mark);
+                }
+            }
         }
         answers
     }
 
-    fn watch(&self, from: ShardId, wanted: &[PartitionFetch], answers: &[FetchAnswer]) {
-        for (wanted, answer) in wanted.iter().zip(answers) {
-            self.watchers().watch(wanted.partition, from);
-            let stands = self
-                .replicas()
-                .replica(wanted.partition)
-                .is_ok_and(|replica| replica.high_watermark() == answer.high_watermark);
-            if !stands {
-                self.watchers().changed(wanted.partition);
-            }
+    async fn measure_here(&self, from: ShardId, question: MeasureQuestion) -> Vec<Measured> {
+        let horizon = horizon(question.read_committed);
+        let mut answers = Vec::with_capacity(question.partitions.len());
+        for wanted in question.partitions {
+            let mark = self.watchers().waits().mark();
+            let found = self.replicas().bytes_from(
+                wanted.partition,
+                wanted.current_leader_epoch,
+                wanted.offset,
+                horizon,
+            );
+            answers.push(match found {
+                Ok(Some((bytes, end))) => Measured::Bytes(bytes, end),
+                Ok(None) | Err(_) => Measured::Unknown,
+            });
+            self.watchers().watch(wanted.partition, from, mark);
+            engine_rt::yield_if_due().await;
         }
+        answers
     }
 
     async fn read_one(&self, wanted: &PartitionFetch, options: FetchOptions) -> FetchAnswer {
@@ -135,6 +150,7 @@ impl Broker {
                 diverging: read.diverging,
                 chunks: read.chunks,
                 bytes: read.bytes,
+                next_offset: read.next_offset,
             },
             Err(error) => FetchAnswer::refused(Fault::from(&error).code),
         }
@@ -210,6 +226,14 @@ impl Broker {
                 Err(error) => DeleteRecordsAnswer::refused(Fault::from(&error).code),
             })
             .collect()
+    }
+}
+
+fn horizon(read_committed: bool) -> Horizon {
+    if read_committed {
+        Horizon::LastStableOffset
+    } else {
+        Horizon::HighWatermark
     }
 }
 

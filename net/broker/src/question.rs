@@ -20,6 +20,10 @@ pub enum Question {
     Produce(ProduceQuestion),
     /// Read records.
     Fetch(FetchQuestion),
+    /// Count what there is to read.
+    Measure(MeasureQuestion),
+    /// Close a fetch session.
+    CloseSession(i32),
     /// Find offsets.
     ListOffsets(Vec<OffsetQuestion>),
     /// Find where leader epochs end.
@@ -42,13 +46,15 @@ pub enum Answer {
     /// One entry a partition, in order.
     Fetch(Vec<FetchAnswer>),
     /// One entry a partition, in order.
+    Measure(Vec<Measured>),
+    /// One entry a partition, in order.
     ListOffsets(Vec<OffsetAnswer>),
     /// One entry a partition, in order.
     EpochEnds(Vec<EpochAnswer>),
     /// One entry a partition, in order.
     DeleteRecords(Vec<DeleteRecordsAnswer>),
-    /// Taken.
-    Signals,
+    /// Taken: a signal, or that a session is closed.
+    Taken,
     /// From the controller.
     Controller(Box<ControllerResponse>),
     /// Nobody here answers that, or not yet, or not any more.
@@ -111,8 +117,29 @@ pub struct FetchQuestion {
     /// Only records of decided transactions.
     pub read_committed: bool,
     /// Tell the asking shard once about the next change of these partitions if there are fewer
-    /// bytes than this.
+    /// bytes than this, and no errors.
     pub watch_below: usize,
+    /// Tell it in any case about the next change of those that had nothing to read.
+    pub watch_empty: bool,
+}
+
+/// Partitions of which to count the bytes; the asking shard is told once of the next change of
+/// each.
+#[derive(Clone, Debug)]
+pub struct MeasureQuestion {
+    /// What the client wants of each, from the offset on that is to be counted from.
+    pub partitions: Vec<PartitionFetch>,
+    /// Only records of decided transactions.
+    pub read_committed: bool,
+}
+
+/// What there is to read of one partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Measured {
+    /// So many bytes, in batches that end below the offset.
+    Bytes(usize, Offset),
+    /// A read would not say how many: it has to be tried.
+    Unknown,
 }
 
 /// What to read of one partition.
@@ -147,6 +174,8 @@ pub struct FetchAnswer {
     pub chunks: Vec<Bytes>,
     /// Their bytes.
     pub bytes: usize,
+    /// The offset after the last of them, or the one asked for.
+    pub next_offset: Offset,
 }
 
 impl FetchAnswer {
@@ -159,6 +188,11 @@ impl FetchAnswer {
             log_start_offset: Offset::NONE,
             ..Self::default()
         }
+    }
+
+    /// Whether the client should hear of it at once.
+    pub fn is_wrong(&self) -> bool {
+        self.error.is_error() || self.diverging.is_some()
     }
 }
 

@@ -1,23 +1,24 @@
 //! Who wants to know when a partition of this shard changes: fetches that wait, here or elsewhere.
 //!
 //! Keeps:
-//! - a fetch that found too little on this shard is woken by the next change, once;
-//! - a shard that waits costs one entry a partition, however many of its fetches wait;
+//! - whoever watches a partition is told of its next change, once, and of one that came between the
+//!   look and the watch;
+//! - a shard that watches costs one entry a partition, however many of its fetches wait;
 //! - signals to another shard are batched: while one call is under way the next ones gather.
 //!
-//! Does not: know what changed. A woken fetch reads again.
+//! Does not: know what changed. A woken fetch looks again.
 
 use core::cell::{Cell, RefCell};
 use core::task::{Poll, Waker};
 use engine_model::{ShardId, TopicPartition};
-use engine_shard::Purgatory;
+use engine_shard::{Mark, Purgatory};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-/// Fetch waits a shard may hold.
-const WAITS_MAX: usize = 100_000;
-/// Partitions all of them may wait for.
-const KEYS_MAX: usize = 2_000_000;
+/// Fetches that may wait on a shard, and sessions.
+const WAITERS_MAX: usize = 100_000;
+/// Partitions all of them may watch.
+const KEYS_MAX: usize = 1_000_000;
 
 /// The waits of one shard and the interests of others in its partitions.
 pub(crate) struct Watchers {
@@ -39,7 +40,7 @@ impl Watchers {
     pub(crate) fn new(own: ShardId, shards: usize) -> Rc<Self> {
         Rc::new(Self {
             own,
-            waits: Purgatory::new(WAITS_MAX, KEYS_MAX),
+            waits: Purgatory::new(WAITERS_MAX, KEYS_MAX),
             interests: RefCell::default(),
             outgoing: (0..shards).map(|_| Outgoing::default()).collect(),
             stopped: Cell::new(false),
@@ -51,15 +52,21 @@ impl Watchers {
         &self.waits
     }
 
-    /// Signals `shard` once when `partition`, which lives here, changes.
-    pub(crate) fn watch(&self, partition: TopicPartition, shard: ShardId) {
-        if shard != self.own {
-            self.interests
-                .borrow_mut()
-                .entry(partition)
-                .or_default()
-                .insert(shard);
+    /// Signals `shard` once when `partition`, which lives here, changes, or has since `mark`.
+    pub(crate) fn watch(&self, partition: TopicPartition, shard: ShardId, mark: Mark) {
+        // This shard's own fetches watch for themselves.
+        if shard == self.own {
+            return;
         }
+        if self.waits.is_woken_since(&partition, mark) {
+            self.signal(partition, shard);
+            return;
+        }
+        self.interests
+            .borrow_mut()
+            .entry(partition)
+            .or_default()
+            .insert(shard);
     }
 
     /// A partition of this shard changed.
@@ -67,10 +74,14 @@ impl Watchers {
         self.waits.wake(&partition);
         let interested = self.interests.borrow_mut().remove(&partition);
         for shard in interested.into_iter().flatten() {
-            if let Some(outgoing) = self.outgoing.get(shard.index()) {
-                outgoing.changed.borrow_mut().insert(partition);
-                outgoing.wake();
-            }
+            self.signal(partition, shard);
+        }
+    }
+
+    fn signal(&self, partition: TopicPartition, shard: ShardId) {
+        if let Some(outgoing) = self.outgoing.get(shard.index()) {
+            outgoing.changed.borrow_mut().insert(partition);
+            outgoing.wake();
         }
     }
 
@@ -101,7 +112,7 @@ impl Watchers {
     /// Ends the signalling and every wait.
     pub(crate) fn stop(&self) {
         self.stopped.set(true);
-        self.waits.wake_all();
+        self.waits.end();
         self.outgoing.iter().for_each(Outgoing::wake);
     }
 }
@@ -119,7 +130,7 @@ impl Outgoing {
 mod tests {
     use super::*;
     use core::task::Context;
-    use engine_model::{Moment, PartitionIndex, TopicId};
+    use engine_model::{PartitionIndex, TopicId};
 
     fn partition(number: i32) -> TopicPartition {
         TopicPartition {
@@ -141,8 +152,9 @@ mod tests {
     #[test]
     fn a_shard_is_signalled_once_for_each_time_it_watches() {
         let watchers = Watchers::new(ShardId(0), 3);
-        watchers.watch(partition(1), ShardId(2));
-        watchers.watch(partition(1), ShardId(2));
+        let mark = watchers.waits().mark();
+        watchers.watch(partition(1), ShardId(2), mark);
+        watchers.watch(partition(1), ShardId(2), mark);
         watchers.changed(partition(1));
         watchers.changed(partition(1));
         assert_eq!(signals(&watchers, 2), Some(vec![partition(1)]));
@@ -151,10 +163,22 @@ mod tests {
     }
 
     #[test]
+    fn a_change_between_look_and_watch_is_signalled() {
+        let watchers = Watchers::new(ShardId(0), 2);
+        let mark = watchers.waits().mark();
+        watchers.changed(partition(1));
+        watchers.watch(partition(1), ShardId(1), mark);
+        watchers.watch(partition(2), ShardId(1), mark);
+        assert_eq!(signals(&watchers, 1), Some(vec![partition(1)]));
+        watchers.changed(partition(2));
+        assert_eq!(signals(&watchers, 1), Some(vec![partition(2)]));
+    }
+
+    #[test]
     fn signals_gather_while_nobody_takes_them() {
         let watchers = Watchers::new(ShardId(0), 2);
         for number in [3, 1, 2] {
-            watchers.watch(partition(number), ShardId(1));
+            watchers.watch(partition(number), ShardId(1), watchers.waits().mark());
             watchers.changed(partition(number));
         }
         let expected = vec![partition(1), partition(2), partition(3)];
@@ -164,19 +188,16 @@ mod tests {
     #[test]
     fn waits_of_this_shard_are_woken_by_its_own_changes_and_by_signals() {
         let watchers = Watchers::new(ShardId(0), 2);
-        let park = |number| {
-            watchers
-                .waits()
-                .park(vec![partition(number)], Moment::NEVER)
-                .unwrap()
-        };
-        let (own, remote) = (park(1), park(2));
+        let waits = watchers.waits();
+        let (own, remote) = (waits.enter().unwrap(), waits.enter().unwrap());
+        own.watch(&[partition(1)], waits.mark()).unwrap();
+        remote.watch(&[partition(2)], waits.mark()).unwrap();
         watchers.changed(partition(1));
-        assert!(!watchers.waits().is_awaited(&partition(1)));
-        assert!(watchers.waits().is_awaited(&partition(2)));
+        assert_eq!(own.take_woken(), [partition(1)]);
+        assert!(remote.take_woken().is_empty());
         watchers.signalled(&[partition(2)]);
-        assert!(!watchers.waits().is_awaited(&partition(2)));
+        assert_eq!(remote.take_woken(), [partition(2)]);
         drop((own, remote));
-        assert!(watchers.waits().is_empty());
+        assert!(waits.is_empty());
     }
 }

@@ -259,6 +259,12 @@ impl Replica {
         self.ends.log_start
     }
 
+    /// Whether it leads and no other replica is in sync, so that its own log alone decides what is
+    /// committed.
+    pub fn is_alone(&self) -> bool {
+        self.role == Role::Leader && self.isr.len() == 1
+    }
+
     /// How many appends wait.
     pub fn waiter_count(&self) -> usize {
         self.waiting_for_all.len() + self.waiting_for_leader.len()

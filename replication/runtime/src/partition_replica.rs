@@ -32,6 +32,8 @@ pub struct PartitionReplica {
     machine: RefCell<Replica>,
     waiters: RefCell<BTreeMap<WaiterId, OneshotSender<Result<(), WaitError>>>>,
     next_waiter: Cell<u64>,
+    /// One past the last record that was acknowledged to acks=1.
+    acknowledged_end: Cell<Offset>,
     on_change: Rc<OnChange>,
 }
 
@@ -49,6 +51,7 @@ impl PartitionReplica {
             machine: RefCell::new(Replica::new(node_id)),
             waiters: RefCell::default(),
             next_waiter: Cell::new(0),
+            acknowledged_end: Cell::new(Offset::ZERO),
             on_change,
         });
         match &replica.log {

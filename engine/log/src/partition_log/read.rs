@@ -35,6 +35,24 @@ impl PartitionLog {
         Ok(answer?)
     }
 
+    /// Counts the bytes of the batches from `offset` on that end below `end`, and says where they
+    /// end; `None` where they are not all in memory, or a read would be refused.
+    pub fn bytes_in_memory(&self, offset: Offset, end: Offset) -> Option<(usize, Offset)> {
+        self.check_online().ok()?;
+        self.check_range(offset).ok()?;
+        let state = self.inner.state.borrow();
+        let first = state.tail.first_offset();
+        if first.is_none_or(|first| first > offset) && offset < state.named_end {
+            return None;
+        }
+        let batches = state.tail.from(offset).take_while(|batch| batch.last < end);
+        let counted = batches.fold((0_usize, offset), |(bytes, _), batch| {
+            let bytes = bytes.saturating_add(batch.range.len());
+            (bytes, batch.last.saturating_next())
+        });
+        Some(counted)
+    }
+
     pub(super) fn check_range(&self, offset: Offset) -> Result<(), ReadError> {
         let (start, end) = (self.log_start_offset(), self.log_end_offset());
         if offset < start || offset > end {

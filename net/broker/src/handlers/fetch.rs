@@ -1,33 +1,46 @@
 //! Fetch: reads records from the shards that own them, waiting where there are too few.
 //!
-//! The wait belongs to the connection's shard: it parks on all partitions, *then* asks the owners
-//! (who promise to signal their next change if they have too little), and looks again when
-//! signalled. Nothing polls.
+//! The wait belongs to the connection's shard. It asks the owners, who promise to signal the next
+//! change of what had too little; then it watches, and looks again at what changed and at nothing
+//! else. Nothing polls, and what was found too little is counted on, not read again.
+//!
+//! | session id | epoch | what it is                                                             |
+//! |------------|-------|------------------------------------------------------------------------|
+//! | any        | -1    | a fetch without a session; a session it names is closed                |
+//! | any        | 0     | a fetch of all partitions named, which become a session if there is room; a session it names is closed |
+//! | of one     | next  | partitions of the session; the answer has those with news              |
+//! | any        | other | 70: no such session, 71: not its next epoch, 106: by ids and by names  |
 //!
 //! Keeps: at least one batch is returned if there is any, whatever the limits say; no record at or
 //! above the high watermark (read_committed: the last stable offset) is.
-//! Does not: keep fetch sessions. Every answer says session 0, which tells a client to name its
-//! partitions each time. Source: Kafka 4.3.1's answers; KIP-74, KIP-227, KIP-320, KIP-516.
+//! Source: Kafka 4.3.1's answers; KIP-74, KIP-227, KIP-320, KIP-516.
 
-mod layout;
+mod answer;
+mod round;
 
 use core::pin::pin;
 use core::task::Poll;
 use core::time::Duration;
-use engine_model::{ErrorCode, NodeId, ShardId};
-use engine_shard::{Wait, join_all};
+use engine_model::{ErrorCode, NodeId, TopicPartition};
+use engine_shard::Waiter;
 use net_protocol::fetch::{FetchRequest, FetchResponse};
 use net_transport::Client;
-use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use crate::broker::Broker;
-use crate::question::{Answer, FetchAnswer, FetchQuestion, Question};
-use layout::{Layout, Slot};
+use crate::fetch_set::FetchSet;
+use crate::question::Question;
+use crate::sessions::Using;
+use round::Round;
 
 /// A session begins with epoch 0; -1 says that none is wanted.
 const INITIAL_EPOCH: i32 = 0;
 const FINAL_EPOCH: i32 = -1;
 const READ_COMMITTED: i8 = 1;
+/// From this version on topics are named by id alone.
+const IDS_FROM: i16 = 13;
+/// From this version on Kafka says who leads now.
+const LEADERS_FROM: i16 = 16;
 
 /// Reads what is there, or waits for it.
 pub(crate) async fn fetch(
@@ -36,60 +49,101 @@ pub(crate) async fn fetch(
     request: FetchRequest,
     client: &Client,
 ) -> FetchResponse {
-    if !matches!(request.session_epoch, INITIAL_EPOCH | FINAL_EPOCH) {
-        return FetchResponse {
-            error_code: ErrorCode::FETCH_SESSION_ID_NOT_FOUND,
-            ..FetchResponse::default()
-        };
-    }
-    let limits = Limits::new(broker, &request);
-    let deadline = engine_rt::now().saturating_add(limits.wait_max);
-    let mut layout = Layout::new(&broker.image(), version, request);
-    loop {
-        let wait = if limits.wait_max.is_zero() || layout.partitions().is_empty() {
-            None
-        } else {
-            broker
-                .watchers()
-                .waits()
-                .park(layout.partitions(), deadline)
-                .ok()
-        };
-        let may_wait = wait.is_some() && !client.is_gone() && !engine_rt::stop_requested();
-        read(broker, &mut layout, &limits, may_wait).await;
-        let is_due = engine_rt::now() >= deadline;
-        match wait {
-            Some(wait)
-                if may_wait
-                    && !is_due
-                    && layout.bytes() < limits.bytes_min
-                    && !layout.has_errors() =>
-            {
-                // What was read is given back: it may be long until it is sent.
-                layout.forget_records();
-                park(wait, client).await;
-            }
-            _ => break,
+    let limits = Limits::new(broker, version, &request);
+    let mut scope = match open(broker, version, request).await {
+        Ok(scope) => scope,
+        Err(error_code) => {
+            return FetchResponse {
+                error_code,
+                ..FetchResponse::default()
+            };
         }
+    };
+    let is_session = !matches!(scope, Scope::Once(_));
+    let mut round = Round::new(broker, limits, is_session, scope.set());
+    let may_wait = !limits.wait_max.is_zero()
+        && round.can_bring_more(scope.set())
+        && !client.is_gone()
+        && !engine_rt::stop_requested();
+    round.read_first(may_wait).await;
+    if may_wait && round.has_too_little() {
+        wait(&mut round, scope.set(), client).await;
     }
-    layout.into_response(limits.bytes_max)
+    answer::respond(broker, round, scope)
 }
 
+/// Whose partitions a fetch reads.
+enum Scope {
+    /// Those of the request.
+    Once(Box<FetchSet>),
+    /// Those of the request, which may become a session.
+    New(Box<FetchSet>),
+    /// Those of a session.
+    Session(Using),
+}
+
+impl Scope {
+    fn set(&mut self) -> &mut FetchSet {
+        match self {
+            Self::Once(set) | Self::New(set) => set,
+            Self::Session(using) => &mut using.set,
+        }
+    }
+}
+
+async fn open(broker: &Broker, version: i16, request: FetchRequest) -> Result<Scope, ErrorCode> {
+    let uses_ids = version >= IDS_FROM;
+    let (id, epoch) = (request.session_id, request.session_epoch);
+    if matches!(epoch, INITIAL_EPOCH | FINAL_EPOCH) {
+        if let Some(home) = broker.sessions().home(id) {
+            // What became of it does not matter: it is not used any more.
+            let _ = broker.ask(home, Question::CloseSession(id)).await;
+        }
+        let mut set = Box::new(FetchSet::new(uses_ids));
+        set.want(request.topics);
+        return Ok(if epoch == INITIAL_EPOCH {
+            Scope::New(set)
+        } else {
+            Scope::Once(set)
+        });
+    }
+    let now = engine_rt::now();
+    let mut using = broker.sessions().begin(id, epoch, uses_ids, now)?;
+    if let Some(waiter) = using.set.waiter() {
+        using.set.changed(&waiter.take_woken());
+    }
+    using.set.want(request.topics);
+    using.set.forget(&request.forgotten_topics_data);
+    if using.set.len() == 0 {
+        broker.sessions().close(id);
+        return Ok(Scope::Once(using.set));
+    }
+    Ok(Scope::Session(using))
+}
+
+#[derive(Clone, Copy, Debug)]
 struct Limits {
     bytes_max: usize,
     bytes_min: usize,
     wait_max: Duration,
     read_committed: bool,
+    /// There are no followers of this node yet.
+    is_follower: bool,
+    names_leaders: bool,
 }
 
 impl Limits {
-    fn new(broker: &Broker, request: &FetchRequest) -> Self {
+    fn new(broker: &Broker, version: i16, request: &FetchRequest) -> Self {
         let bytes_max = size(request.max_bytes).min(broker.config().fetch_bytes_max);
+        let is_follower = |id: NodeId| id.0 >= 0;
         Self {
             bytes_max,
             bytes_min: size(request.min_bytes).min(bytes_max),
             wait_max: Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or_default()),
             read_committed: request.isolation_level == READ_COMMITTED,
+            is_follower: is_follower(request.replica_id)
+                || is_follower(request.replica_state.replica_id),
+            names_leaders: version >= LEADERS_FROM,
         }
     }
 }
@@ -98,53 +152,49 @@ fn size(bytes: i32) -> usize {
     usize::try_from(bytes).unwrap_or_default()
 }
 
-/// Reads every partition once, all owners at the same time.
-async fn read(broker: &Broker, layout: &mut Layout, limits: &Limits, may_wait: bool) {
-    let mut by_owner: BTreeMap<ShardId, Vec<(usize, Slot)>> = BTreeMap::new();
-    for (place, slot) in layout.slots() {
-        let owner = broker.owner(slot.fetch.partition);
-        by_owner.entry(owner).or_default().push((place, slot));
+/// Waits until there is enough, or something is wrong, or time is up, or nobody waits for the
+/// answer any more; then reads what changed.
+async fn wait(round: &mut Round<'_>, set: &mut FetchSet, client: &Client) {
+    let waiter = match set.waiter() {
+        Some(waiter) => waiter,
+        // A full purgatory: the client has what there is, and comes again.
+        None => match round.broker().watchers().waits().enter() {
+            Ok(waiter) => Rc::new(waiter),
+            Err(_) => return,
+        },
+    };
+    if !round.watch(&waiter) {
+        return;
     }
-    let mut places = Vec::with_capacity(by_owner.len());
-    let mut calls = Vec::with_capacity(by_owner.len());
-    for (owner, slots) in by_owner {
-        let question = FetchQuestion {
-            partitions: slots.iter().map(|(_, slot)| slot.fetch).collect(),
-            bytes_max: limits.bytes_max,
-            at_least_one: true,
-            read_committed: limits.read_committed,
-            watch_below: if may_wait { limits.bytes_min } else { 0 },
-        };
-        places.push(slots);
-        calls.push(broker.ask(owner, Question::Fetch(question)));
-    }
-    for (slots, answered) in places.into_iter().zip(join_all(calls).await) {
-        let answers = match answered {
-            Ok(Answer::Fetch(answers)) => answers,
-            // The owner is going down with the node.
-            _ => vec![FetchAnswer::refused(ErrorCode::NOT_LEADER_OR_FOLLOWER); slots.len()],
-        };
-        for ((place, _), answer) in slots.into_iter().zip(answers) {
-            layout.set(place, answer);
+    loop {
+        if !is_woken(&waiter, round, client).await {
+            break;
+        }
+        let woken = waiter.take_woken();
+        if woken.is_empty() {
+            // All waiting has ended.
+            break;
+        }
+        round.look_again(set, &woken).await;
+        if !round.has_too_little() || !round.watch(&waiter) {
+            break;
         }
     }
+    round.read_what_is_stale().await;
 }
 
-/// Waits until a partition changed, time is up, or nobody waits for the answer any more.
-async fn park(wait: Wait<engine_model::TopicPartition>, client: &Client) {
-    let mut wait = pin!(wait);
+/// Whether there is something to look at, and time to.
+async fn is_woken(waiter: &Waiter<TopicPartition>, round: &Round<'_>, client: &Client) -> bool {
+    let mut woken = pin!(waiter.woken(round.deadline()));
     let mut gone = pin!(client.gone());
     core::future::poll_fn(|context| {
-        if gone.as_mut().poll(context).is_ready() || wait.as_mut().poll(context).is_ready() {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
+        if gone.as_mut().poll(context).is_ready() {
+            return Poll::Ready(false);
         }
+        woken
+            .as_mut()
+            .poll(context)
+            .map(|end| end == engine_shard::WaitEnd::Woken)
     })
-    .await;
-}
-
-/// Whether a request comes from a consumer; there are no followers of this node yet.
-fn is_consumer(replica: NodeId) -> bool {
-    replica.0 < 0
+    .await
 }

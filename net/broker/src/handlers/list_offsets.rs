@@ -24,17 +24,6 @@ const DEBUGGER: NodeId = NodeId(-2);
 /// Questions by owner, each with its place in the request.
 type Routes = BTreeMap<ShardId, Vec<((usize, usize), OffsetQuestion)>>;
 
-/// What a timestamp of a request means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Meaning {
-    /// Nothing, in that version.
-    Unknown,
-    /// An offset in a tier, of which a node without tiered storage has none.
-    Tiered,
-    /// An offset.
-    Offset(OffsetTarget),
-}
-
 /// Finds every offset asked for.
 pub(crate) async fn list_offsets(
     broker: &Broker,
@@ -81,6 +70,11 @@ pub(crate) async fn list_offsets(
                 .partitions
                 .iter()
                 .zip(answers)
+                // A partition named twice is answered once, with its error.
+                .filter({
+                    let mut seen = BTreeSet::new();
+                    move |(wanted, _)| seen.insert(wanted.partition_index)
+                })
                 .map(|(wanted, answer)| respond(version, wanted.partition_index, answer))
                 .collect(),
             name: topic.name,
@@ -119,16 +113,11 @@ fn question(
     topic: Option<&TopicImage>,
     horizon: Horizon,
 ) -> Result<OffsetQuestion, OffsetAnswer> {
-    let meaning = meaning(version, wanted.timestamp);
-    if meaning == Meaning::Unknown {
-        return Err(OffsetAnswer::refused(ErrorCode::UNSUPPORTED_VERSION));
-    }
+    let target = meaning(version, wanted.timestamp)
+        .ok_or(OffsetAnswer::refused(ErrorCode::UNSUPPORTED_VERSION))?;
     let topic = topic
         .filter(|topic| topic.partition(wanted.partition_index).is_some())
         .ok_or(OffsetAnswer::refused(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION))?;
-    let Meaning::Offset(target) = meaning else {
-        return Err(OffsetAnswer::NONE);
-    };
     Ok(OffsetQuestion {
         partition: partition(topic.id, wanted.partition_index),
         current_leader_epoch: wanted.current_leader_epoch,
@@ -137,16 +126,17 @@ fn question(
     })
 }
 
-fn meaning(version: i16, timestamp: Timestamp) -> Meaning {
-    match (timestamp.0, version) {
-        (0.., _) => Meaning::Offset(OffsetTarget::Time(timestamp)),
-        (-1, _) => Meaning::Offset(OffsetTarget::Latest),
+/// What a timestamp of a request means, if it means anything in that version.
+fn meaning(version: i16, timestamp: Timestamp) -> Option<OffsetTarget> {
+    Some(match (timestamp.0, version) {
+        (0.., _) => OffsetTarget::Time(timestamp),
+        (-1, _) => OffsetTarget::Latest,
         // All of a log is on this node's disk: its first offset is its first local one.
-        (-2, _) | (-4, 8..) => Meaning::Offset(OffsetTarget::Earliest),
-        (-3, 7..) => Meaning::Offset(OffsetTarget::MaxTimestamp),
-        (-5, 9..) | (-6, 11..) => Meaning::Tiered,
-        _ => Meaning::Unknown,
-    }
+        (-2, _) | (-4, 8..) => OffsetTarget::Earliest,
+        (-3, 7..) => OffsetTarget::MaxTimestamp,
+        (-5, 9..) | (-6, 11..) => OffsetTarget::Tiered,
+        _ => return None,
+    })
 }
 
 /// Partitions that the request names more than once.
@@ -201,11 +191,11 @@ mod tests {
             (-7, 99),
         ] {
             for version in 1..=11 {
-                let found = meaning(version, Timestamp(timestamp)) != Meaning::Unknown;
+                let found = meaning(version, Timestamp(timestamp)).is_some();
                 assert_eq!(found, version >= from, "{timestamp} in {version}");
             }
         }
-        assert_eq!(meaning(1, Timestamp(i64::MIN)), Meaning::Unknown);
+        assert_eq!(meaning(1, Timestamp(i64::MIN)), None);
     }
 
     #[test]

@@ -9,6 +9,9 @@ use engine_model::{LeaderEpoch, Offset, Timestamp};
 use engine_rt::sync::{OneshotReceiver, oneshot};
 use replication_partition::{Acks, Event, WaitError, WaiterId};
 
+/// How long a reader waits for the flush of records that are acknowledged already.
+const SHOW_MAX: Duration = Duration::from_secs(1);
+
 /// What became of an append.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AppendAnswer {
@@ -64,8 +67,38 @@ impl PartitionReplica {
             };
             // The sender goes only with the replica.
             result.unwrap_or(Err(WaitError::Deleted))?;
+            if acks == Acks::Leader {
+                let acknowledged = self.acknowledged_end.get();
+                self.acknowledged_end.set(acknowledged.max(end));
+            }
         }
         Ok(answer)
+    }
+
+    /// Lets a reader that is at the high watermark see what was acknowledged to acks=1.
+    ///
+    /// Such records are written but perhaps not flushed, and the high watermark waits for the
+    /// flush. In Kafka a leader without followers in sync shows a record before it acknowledges it,
+    /// so a client may rely on reading what it wrote. With followers in sync nobody may.
+    /// Cancel: safe.
+    pub(crate) async fn show_acknowledged(&self, offset: Offset) {
+        let (end, leader_epoch) = {
+            let machine = self.machine.borrow();
+            let log_end = self
+                .log()
+                .map_or(Offset::ZERO, engine_log::PartitionLog::log_end_offset);
+            let end = self.acknowledged_end.get().min(log_end);
+            if offset < machine.high_watermark()
+                || end <= offset.max(machine.high_watermark())
+                || !machine.is_alone()
+            {
+                return;
+            }
+            (end, machine.leader_epoch())
+        };
+        let mut waiting = self.wait(Acks::All, end, leader_epoch);
+        // A flush that does not come is not the reader's to report.
+        let _ = engine_rt::timeout(SHOW_MAX, &mut waiting.receiver).await;
     }
 
     fn wait(&self, acks: Acks, end: Offset, leader_epoch: LeaderEpoch) -> Waiting<'_> {

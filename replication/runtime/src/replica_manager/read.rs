@@ -52,6 +52,8 @@ pub struct FetchAnswer {
     pub chunks: Vec<Bytes>,
     /// Their bytes.
     pub bytes: usize,
+    /// The offset after the last of them, or the one asked for.
+    pub next_offset: Offset,
 }
 
 /// Which offset.
@@ -65,6 +67,8 @@ pub enum OffsetTarget {
     MaxTimestamp,
     /// That of the first record at or after a time.
     Time(Timestamp),
+    /// That of a tier other than the local one, of which there is none.
+    Tiered,
 }
 
 /// An offset that was found.
@@ -104,6 +108,9 @@ impl ReplicaManager {
         options: FetchOptions,
     ) -> Result<FetchAnswer, ReplicaError> {
         let replica = self.replica(partition)?;
+        if options.horizon != Horizon::LogEnd {
+            replica.show_acknowledged(options.offset).await;
+        }
         replica.check_leader(options.current_leader_epoch)?;
         let log = replica.log()?;
         let high_watermark = replica.high_watermark();
@@ -114,20 +121,27 @@ impl ReplicaManager {
             diverging: None,
             chunks: Vec::new(),
             bytes: 0,
+            next_offset: options.offset,
         };
         let (start, end) = (log.log_start_offset(), log.log_end_offset());
         let offset = options.offset;
-        if offset < start || offset > end {
-            return Err(ReadError::OffsetOutOfRange { offset, start, end }.into());
+        let out_of_range = ReadError::OffsetOutOfRange { offset, start, end };
+        if offset < start {
+            return Err(out_of_range.into());
         }
+        // Before the end is looked at: a reader whose log is longer has to learn where to cut it.
         if options.last_fetched_epoch != LeaderEpoch::NONE {
             answer.diverging = diverging(log, options, start, end)?;
             if answer.diverging.is_some() {
                 return Ok(answer);
             }
         }
+        if offset > end {
+            return Err(out_of_range.into());
+        }
         let bound = horizon(&replica, log, options.horizon);
-        if offset < bound {
+        let may_read = options.bytes_max > 0 || options.at_least_one;
+        if offset < bound && may_read {
             let read = log
                 .read(ReadOptions {
                     offset,
@@ -138,8 +152,24 @@ impl ReplicaManager {
                 .await?;
             answer.chunks = read.chunks;
             answer.bytes = read.bytes;
+            answer.next_offset = read.next_offset;
         }
         Ok(answer)
+    }
+
+    /// Counts the bytes of the batches from `offset` on that a reader sees, and where they end;
+    /// `None` where that cannot be told without reading, or a read would be refused.
+    pub fn bytes_from(
+        &self,
+        partition: TopicPartition,
+        current_leader_epoch: LeaderEpoch,
+        offset: Offset,
+        reader: Horizon,
+    ) -> Result<Option<(usize, Offset)>, ReplicaError> {
+        let replica = self.replica(partition)?;
+        replica.check_leader(current_leader_epoch)?;
+        let log = replica.log()?;
+        Ok(log.bytes_in_memory(offset, horizon(&replica, log, reader)))
     }
 
     /// Finds an offset; `None` where no record is so late.
@@ -153,6 +183,9 @@ impl ReplicaManager {
         reader: Horizon,
     ) -> Result<Option<FoundOffset>, ReplicaError> {
         let replica = self.replica(partition)?;
+        if reader != Horizon::LogEnd {
+            replica.show_acknowledged(replica.high_watermark()).await;
+        }
         replica.check_leader(current_leader_epoch)?;
         let log = replica.log()?;
         let end = horizon(&replica, log, reader);
@@ -174,6 +207,7 @@ impl ReplicaManager {
                 .offset_for_timestamp(timestamp, end)
                 .await?
                 .map(FoundOffset::from),
+            OffsetTarget::Tiered => None,
         })
     }
 
