@@ -1,13 +1,18 @@
 //! The list of slices a read is answered with.
 //!
 //! Keeps: neighbours in one buffer become one slice; runs of slices under 4 KiB are copied
-//! together, so that an answer of many small batches does not become many pieces of a send.
+//! together, so that an answer of many small batches does not become many pieces of a send; a slice
+//! that is little of its buffer is copied out, so that an answer nobody takes does not hold much
+//! more memory than its length says.
 
 use bytes::{Bytes, BytesMut};
 use core::ops::Range;
 
 /// Slices below this size are copied together.
 const SMALL_BYTES: usize = 4096;
+
+/// A slice holds at most so many times its length.
+const HELD_TIMES_MAX: usize = 32;
 
 /// Slices in the order they were pushed.
 #[derive(Debug, Default)]
@@ -50,7 +55,11 @@ impl Chunks {
             if !small.is_empty() {
                 chunks.push(small.split().freeze());
             }
-            if range.start <= range.end && range.end <= buffer.len() {
+            if range.len() < buffer.len() / HELD_TIMES_MAX {
+                chunks.push(Bytes::copy_from_slice(
+                    buffer.get(range).unwrap_or_default(),
+                ));
+            } else if range.start <= range.end && range.end <= buffer.len() {
                 chunks.push(buffer.slice(range));
             }
         }
@@ -64,6 +73,20 @@ impl Chunks {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_slice_that_is_little_of_its_buffer_does_not_hold_it() {
+        let buffer = Bytes::from(vec![1; 256 << 10]);
+        for (length, is_copied) in [(8191, true), (8192, false), (100, true)] {
+            let mut chunks = Chunks::default();
+            chunks.push(&buffer, 4096..4096 + length);
+            let chunks = chunks.finish();
+            assert_eq!(chunks.len(), 1);
+            assert_eq!(chunks[0].len(), length);
+            let is_slice = chunks[0].as_ptr() == buffer.slice(4096..).as_ptr();
+            assert_eq!(is_slice, !is_copied, "{length}");
+        }
+    }
 
     #[test]
     fn neighbours_become_one_slice_and_small_ones_are_copied_together() {

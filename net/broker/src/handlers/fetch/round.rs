@@ -1,10 +1,12 @@
 //! The partitions that one request looks at, and what was found of each.
 //!
 //! Keeps: a partition is asked about in the order of the set; what was read and found too little is
-//! given back, counted, and read again only when the answer goes out.
+//! given back, counted, and read again only when the answer goes out; nothing is read before it is
+//! charged to the shard's memory, and where that is short, less is read.
 
+use core::time::Duration;
 use engine_model::{ErrorCode, Moment, ShardId, TopicPartition};
-use engine_shard::{Mark, Waiter, join_all};
+use engine_shard::{Charge, Mark, Waiter, join_all};
 use std::collections::BTreeMap;
 
 use super::Limits;
@@ -13,6 +15,11 @@ use crate::fetch_set::{Due, FetchSet};
 use crate::question::{
     Answer, FetchAnswer, FetchQuestion, MeasureQuestion, Measured, PartitionFetch, Question,
 };
+
+/// A read is not cut below this for want of memory; it waits.
+const GRANT_MIN: usize = 64 << 10;
+/// How long it waits; then the answer has no records.
+const GRANT_WAIT: Duration = Duration::from_secs(1);
 
 /// See the module.
 pub(super) struct Round<'a> {
@@ -24,6 +31,10 @@ pub(super) struct Round<'a> {
     slots: Vec<Slot>,
     /// Places of slots by partition; made when a wait begins.
     by_partition: BTreeMap<TopicPartition, usize>,
+    /// For the records in the slots.
+    charge: Option<Charge>,
+    /// Less was read than there is, for want of memory.
+    is_cut: bool,
 }
 
 /// One partition.
@@ -63,6 +74,8 @@ impl<'a> Round<'a> {
                 .map(|due| Slot::new(&due, mark, limits.is_follower))
                 .collect(),
             by_partition: BTreeMap::new(),
+            charge: None,
+            is_cut: false,
         }
     }
 
@@ -97,7 +110,8 @@ impl<'a> Round<'a> {
             }
             bytes = bytes.saturating_add(slot.counted);
         }
-        bytes < self.limits.bytes_min && engine_rt::now() < self.deadline
+        let is_cut = self.is_cut && bytes > 0;
+        bytes < self.limits.bytes_min && !is_cut && engine_rt::now() < self.deadline
     }
 
     /// Reads everything once, all owners at the same time.
@@ -115,6 +129,7 @@ impl<'a> Round<'a> {
                 .filter_map(|(place, slot)| Some((slot.wanted?.partition, place)))
                 .collect();
         }
+        self.charge = None;
         let mut batches: Vec<(Mark, Vec<TopicPartition>)> = Vec::new();
         for slot in &mut self.slots {
             // What was read is given back: it may be long until it is sent.
@@ -243,7 +258,10 @@ impl<'a> Round<'a> {
             places.push(place);
             partitions.push(wanted);
         }
-        let bytes_max = self.limits.bytes_max;
+        if count == 0 {
+            return;
+        }
+        let (charge, bytes_max) = self.charge(wanted_bytes.min(self.limits.bytes_max)).await;
         let mut asked = Vec::with_capacity(by_owner.len());
         let mut calls = Vec::with_capacity(by_owner.len());
         for (owner, (places, partitions)) in by_owner {
@@ -259,7 +277,7 @@ impl<'a> Round<'a> {
                     bytes_max
                 },
                 partitions,
-                at_least_one: true,
+                at_least_one: charge.is_some(),
                 read_committed: self.limits.read_committed,
                 watch_below,
                 watch_empty: self.is_session,
@@ -279,6 +297,31 @@ impl<'a> Round<'a> {
                     slot.answer = answer;
                 }
             }
+        }
+        drop(charge);
+        let held = self.slots.iter();
+        let held = held.fold(0_usize, |sum, slot| sum.saturating_add(slot.answer.bytes));
+        // Until the connection charges the answer.
+        self.charge = (held > 0).then(|| self.broker.memory().charge_now(held));
+    }
+
+    /// Charges `wanted` bytes, or what there is; nothing where there is nothing for long.
+    async fn charge(&mut self, wanted: usize) -> (Option<Charge>, usize) {
+        let memory = self.broker.memory();
+        let mut bytes = wanted;
+        loop {
+            if let Some(charge) = memory.try_charge(bytes) {
+                return (Some(charge), bytes);
+            }
+            self.is_cut = true;
+            if bytes <= GRANT_MIN {
+                break;
+            }
+            bytes = (bytes / 2).max(GRANT_MIN);
+        }
+        match engine_rt::timeout(GRANT_WAIT, memory.charge(bytes)).await {
+            Ok(charge) => (Some(charge), bytes),
+            Err(_) => (None, 0),
         }
     }
 }
