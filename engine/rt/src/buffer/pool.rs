@@ -17,8 +17,9 @@ use super::BLOCK_BYTES;
 /// Bytes that wait for the next buffer, of one thread: a log gives back half a lane at once.
 const POOL_BYTES_MAX: usize = 128 << 20;
 /// Each [`trim`] gives back one part in this many of what was not used.
-const TRIM_SHARE: usize = 4;
-/// Blocks of memory up to this size are kept, in bytes.
+const TRIM_SHARE: usize = 16;
+/// Blocks of memory up to this size are kept, in bytes. Those of just this size are huge pages where
+/// the system has some: one page fault instead of 512.
 const KEPT_BYTES_MAX: usize = 2 << 20;
 /// Sizes from one power of two to the next, so that at most a fifth of a block lies idle.
 const STEPS: usize = 4;
@@ -137,7 +138,10 @@ fn layout(bytes: usize) -> Option<Layout> {
 ///
 /// It came from [`fresh`] with the same `bytes`, and nothing refers to it.
 unsafe fn free(memory: NonNull<u8>, bytes: usize) {
-    if let Some(layout) = layout(bytes) {
+    if bytes == KEPT_BYTES_MAX {
+        // SAFETY: `fresh` has mapped memory of this size, and nothing refers to it.
+        unsafe { libc::munmap(memory.as_ptr().cast(), bytes) };
+    } else if let Some(layout) = layout(bytes) {
         // SAFETY: as this function asks for.
         unsafe { dealloc(memory.as_ptr(), layout) };
     }
@@ -145,6 +149,9 @@ unsafe fn free(memory: NonNull<u8>, bytes: usize) {
 
 /// New memory, not initialised, aligned to blocks. `bytes` is not zero.
 fn fresh(bytes: usize) -> NonNull<u8> {
+    if bytes == KEPT_BYTES_MAX {
+        return huge();
+    }
     let Some(layout) = layout(bytes) else {
         handle_alloc_error(Layout::new::<[u8; BLOCK_BYTES]>())
     };
@@ -154,6 +161,49 @@ fn fresh(bytes: usize) -> NonNull<u8> {
         Some(memory) => memory,
         None => handle_alloc_error(layout),
     }
+}
+
+/// A new block of [`KEPT_BYTES_MAX`] at a multiple of that, as one huge page if the system likes.
+fn huge() -> NonNull<u8> {
+    const BYTES: usize = KEPT_BYTES_MAX;
+    // Twice as much holds an aligned block wherever it begins.
+    // SAFETY: a new private mapping touches nothing that exists.
+    let mapped = unsafe {
+        libc::mmap(
+            std::ptr::null_mut(),
+            BYTES.saturating_mul(2),
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+            -1,
+            0,
+        )
+    };
+    let block = NonNull::new(mapped.cast::<u8>()).filter(|_| mapped != libc::MAP_FAILED);
+    let Some(start) = block else {
+        handle_alloc_error(Layout::new::<[u8; KEPT_BYTES_MAX]>())
+    };
+    let before = start
+        .addr()
+        .get()
+        .next_multiple_of(BYTES)
+        .saturating_sub(start.addr().get());
+    let behind = BYTES.saturating_sub(before);
+    // SAFETY: `before` is less than half of the mapping.
+    let block = unsafe { start.add(before) };
+    if before > 0 {
+        // SAFETY: the part of our new mapping before the block, which nobody uses.
+        unsafe { libc::munmap(start.as_ptr().cast(), before) };
+    }
+    if behind > 0 {
+        // SAFETY: the mapping goes on for `behind` bytes behind the block.
+        let rest = unsafe { block.add(BYTES) };
+        // SAFETY: the part of our new mapping behind the block, which nobody uses.
+        unsafe { libc::munmap(rest.as_ptr().cast(), behind) };
+    }
+    // A wish: without it, pages are small ones.
+    // SAFETY: the block is ours.
+    unsafe { libc::madvise(block.as_ptr().cast(), BYTES, libc::MADV_HUGEPAGE) };
+    block
 }
 
 /// Memory for `capacity` bytes (a whole number of blocks, not zero), aligned to blocks; what is in
@@ -263,10 +313,24 @@ mod tests {
             trim();
             assert!(waiting() >= 6 << 20);
         }
-        assert_eq!(waiting(), 6 << 20);
-        for _ in 0..10 {
+        for _ in 0..100 {
             trim();
         }
         assert_eq!(waiting(), 0);
+    }
+
+    #[test]
+    fn the_largest_blocks_lie_where_huge_pages_do() {
+        let hold: Vec<_> = (0..3)
+            .map(|_| crate::AlignedBuf::with_capacity(KEPT_BYTES_MAX))
+            .collect();
+        for mut buffer in hold {
+            assert_eq!(buffer.spare_mut().as_ptr() as usize % KEPT_BYTES_MAX, 0);
+            assert_eq!(buffer.extend_zeroed(KEPT_BYTES_MAX), KEPT_BYTES_MAX);
+        }
+        for _ in 0..100 {
+            trim();
+        }
+        assert_eq!(POOL.with_borrow(|pool| pool.bytes), 0);
     }
 }
