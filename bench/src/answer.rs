@@ -12,6 +12,11 @@ const PRODUCE_FLEXIBLE: i16 = 9;
 /// From this version on Produce names topics by their ids.
 const PRODUCE_TOPIC_IDS: i16 = 13;
 
+/// From this version on Fetch is flexible.
+const FETCH_FLEXIBLE: i16 = 12;
+/// From this version on Fetch names topics by their ids.
+const FETCH_TOPIC_IDS: i16 = 13;
+
 /// Bytes that are looked at one after the other.
 struct Cursor<'a> {
     api: ApiKey,
@@ -149,6 +154,83 @@ pub fn produce(
     Ok(())
 }
 
+/// What stands at the top of a Fetch answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FetchTop {
+    /// What went wrong with the whole request.
+    pub code: ErrorCode,
+    /// The session, 0 for none.
+    pub session_id: i32,
+}
+
+/// What a Fetch answer says of one partition.
+#[derive(Clone, Copy, Debug)]
+pub struct FetchedPartition<'a> {
+    /// Its number.
+    pub index: PartitionIndex,
+    /// What went wrong.
+    pub code: ErrorCode,
+    /// Its record batches; the last may be cut off.
+    pub records: &'a [u8],
+}
+
+/// Reads a Fetch answer of version 4 or higher; `each` is told its partitions.
+pub fn fetch(
+    version: i16,
+    correlation_id: i32,
+    frame: &[u8],
+    mut each: impl FnMut(FetchedPartition<'_>) -> Result<(), BenchError>,
+) -> Result<FetchTop, BenchError> {
+    let mut cursor = Cursor {
+        api: ApiKey::Fetch,
+        rest: frame,
+        is_flexible: version >= FETCH_FLEXIBLE,
+    };
+    cursor.header(correlation_id)?;
+    // The throttle time.
+    cursor.i32()?;
+    let mut top = FetchTop {
+        code: ErrorCode::NONE,
+        session_id: 0,
+    };
+    if version >= 7 {
+        top.code = ErrorCode(cursor.i16()?);
+        top.session_id = cursor.i32()?;
+    }
+    for _ in 0..cursor.length()? {
+        if version >= FETCH_TOPIC_IDS {
+            cursor.take(16)?;
+        } else {
+            cursor.skip_string()?;
+        }
+        for _ in 0..cursor.length()? {
+            let index = PartitionIndex::new(cursor.i32()?);
+            let code = ErrorCode(cursor.i16()?);
+            // High watermark and last stable offset; from version 5 the start of the log.
+            cursor.take(if version >= 5 { 24 } else { 16 })?;
+            for _ in 0..cursor.length()? {
+                // An aborted transaction.
+                cursor.take(16)?;
+                cursor.skip_tags()?;
+            }
+            if version >= 11 {
+                // The replica to read from.
+                cursor.i32()?;
+            }
+            let length = cursor.length()?;
+            let records = cursor.take(length)?;
+            cursor.skip_tags()?;
+            each(FetchedPartition {
+                index,
+                code,
+                records,
+            })?;
+        }
+        cursor.skip_tags()?;
+    }
+    Ok(top)
+}
+
 /// The correlation id of an answer.
 pub fn correlation_id(frame: &[u8]) -> Option<i32> {
     frame.first_chunk().copied().map(i32::from_be_bytes)
@@ -157,11 +239,15 @@ pub fn correlation_id(frame: &[u8]) -> Option<i32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use engine_model::{Offset, Timestamp};
+    use bytes::Bytes;
+    use engine_model::{Offset, ProducerId, Timestamp};
+    use net_protocol::fetch::{
+        AbortedTransaction, FetchResponse, FetchableTopicResponse, LeaderIdAndEpoch, PartitionData,
+    };
     use net_protocol::produce::{
         BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
     };
-    use net_protocol::{Message, Text, response_frame};
+    use net_protocol::{Message, Records, Text, response_frame};
 
     fn response(version: i16) -> ProduceResponse {
         let partition = |index: i32| PartitionProduceResponse {
@@ -225,6 +311,67 @@ mod tests {
                 .find(|cut| read(&frame[..*cut]).is_ok())
                 .unwrap_or(frame.len());
             assert!(whole + 8 >= frame.len(), "version {version}");
+        }
+    }
+
+    #[test]
+    fn fetch_answers_are_read_as_the_tables_write_them_and_cuts_are_errors() {
+        for version in FetchResponse::VERSIONS.filter(|version| *version >= 4) {
+            let partition = |index: i32, records: Option<&'static [u8]>| PartitionData {
+                partition_index: PartitionIndex::new(index),
+                error_code: ErrorCode(i16::try_from(index).unwrap()),
+                high_watermark: Offset::new(7),
+                aborted_transactions: Some(vec![AbortedTransaction {
+                    producer_id: ProducerId(4),
+                    first_offset: Offset::new(5),
+                }]),
+                current_leader: match version {
+                    12.. => LeaderIdAndEpoch {
+                        leader_id: engine_model::NodeId(3),
+                        ..LeaderIdAndEpoch::default()
+                    },
+                    _ => LeaderIdAndEpoch::default(),
+                },
+                records: records.map(|records| Records::from(Bytes::from_static(records))),
+                ..PartitionData::default()
+            };
+            let named = version < 13;
+            let response = FetchResponse {
+                error_code: ErrorCode(if version >= 7 { 70 } else { 0 }),
+                session_id: if version >= 7 { 1 << 30 } else { 0 },
+                responses: (0..2)
+                    .map(|_| FetchableTopicResponse {
+                        topic: if named {
+                            Text::from("bench")
+                        } else {
+                            Text::EMPTY
+                        },
+                        partitions: vec![partition(0, Some(b"abc")), partition(300, None)],
+                        ..FetchableTopicResponse::default()
+                    })
+                    .collect(),
+                ..FetchResponse::default()
+            };
+            let frame = response_frame(version, 9, &response).unwrap().concat();
+            let frame = &frame[4..];
+            let read = |frame: &[u8]| {
+                let mut seen = Vec::new();
+                fetch(version, 9, frame, |partition| {
+                    let records = partition.records.to_vec();
+                    seen.push((partition.index.get(), partition.code.0, records));
+                    Ok(())
+                })
+                .map(|top| (top, seen))
+            };
+            let one = [(0, 0, b"abc".to_vec()), (300, 300, Vec::new())];
+            let (top, seen) = read(frame).unwrap();
+            assert_eq!(seen, [one.clone(), one].concat(), "version {version}");
+            assert_eq!(top.code, response.error_code, "version {version}");
+            assert_eq!(top.session_id, response.session_id, "version {version}");
+            // What follows the last topic is not looked at: a byte at most.
+            for cut in 0..frame.len() - 1 {
+                assert!(read(&frame[..cut]).is_err(), "version {version} cut {cut}");
+            }
         }
     }
 }

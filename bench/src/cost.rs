@@ -163,6 +163,8 @@ fn busy_ticks(stat: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
 
     #[test]
     fn the_kernels_files_are_read_as_proc_5_describes_them() {
@@ -174,28 +176,24 @@ mod tests {
 
     #[test]
     fn work_of_a_child_counts_for_its_parent() {
-        let mut child = std::process::Command::new("sh")
-            .args(["-c", "(while :; do :; done) & echo; wait"])
-            .stdout(std::process::Stdio::piped())
+        // Works, says so, and ends when its input does.
+        let script = "exec 3<&0; (i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; echo done; \
+                      read -r x <&3) & wait";
+        let mut child = Command::new("sh")
+            .args(["-c", script])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut ticks = 0;
-        // Waits for the work, not for a time.
-        while ticks < 5 {
-            ticks = tree_ticks(child.id()).unwrap();
-            std::thread::yield_now();
-        }
+        let mut said = String::new();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        output.read_line(&mut said).unwrap();
+        assert_eq!(said, "done\n");
+        let whole = tree_ticks(child.id()).unwrap();
         let alone = process_ticks(&child.id().to_string()).unwrap();
-        assert!(alone < ticks, "{alone} {ticks}");
-        for (pid, parent) in parents() {
-            if parent == child.id() {
-                let _ = std::process::Command::new("kill")
-                    .arg(pid.to_string())
-                    .status();
-            }
-        }
-        child.kill().unwrap();
+        drop(child.stdin.take());
         child.wait().unwrap();
+        assert!(alone < whole, "{alone} {whole}");
         assert!(tree_ticks(u32::MAX).is_err());
     }
 }

@@ -15,7 +15,10 @@ mod answer;
 mod clock;
 mod control;
 mod cost;
+mod deal;
+mod e2e;
 mod error;
+mod fetch;
 mod latency;
 mod limit;
 mod machine;
@@ -24,13 +27,19 @@ mod options;
 mod pace;
 mod payload;
 mod poller;
+mod process;
 mod produce;
 mod report;
 mod socket;
+mod tally;
 mod target;
 mod template;
 
+pub use e2e::e2e;
 pub use error::BenchError;
-pub use options::{Amount, Common, ProduceOptions, Rate};
+pub use fetch::fetch;
+pub use options::{
+    Amount, Common, E2eOptions, FetchLimits, FetchOptions, From, ProduceOptions, Rate,
+};
 pub use produce::produce;
 pub use report::{Cost, LatencyFigures, Load, Machine, Progress, Report, Settings};

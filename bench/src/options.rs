@@ -1,5 +1,6 @@
 //! What a run is asked to do.
 
+use crate::error::BenchError;
 use engine_codec::Compression;
 use net_client::Acks;
 use net_protocol::Text;
@@ -32,6 +33,20 @@ pub struct Common {
     pub cpu: Option<usize>,
     /// The broker's process, whose cost is read.
     pub broker_pid: Option<u32>,
+}
+
+/// Connections that a run takes.
+const CONNECTIONS_MAX: usize = 100_000;
+
+impl Common {
+    /// Refuses what cannot be.
+    pub(crate) fn check(&self) -> Result<(), BenchError> {
+        if !(1..=CONNECTIONS_MAX).contains(&self.connections) {
+            let what = "connections must be from 1 to 100,000";
+            return Err(BenchError::Options(what));
+        }
+        Ok(())
+    }
 }
 
 /// How much to do.
@@ -77,4 +92,50 @@ pub struct ProduceOptions {
     pub is_idempotent: bool,
     /// How late the load program may be at its 99th percentile before the run does not count.
     pub lateness_max: Duration,
+}
+
+/// What one Fetch request may bring.
+#[derive(Clone, Copy, Debug)]
+pub struct FetchLimits {
+    /// The most bytes of a partition.
+    pub partition_max_bytes: i32,
+    /// The most bytes of an answer.
+    pub max_bytes: i32,
+    /// Bytes that the broker waits for.
+    pub min_bytes: i32,
+    /// How long it waits for them.
+    pub max_wait: Duration,
+    /// Whether connections ask for fetch sessions.
+    pub has_sessions: bool,
+    /// Whether every record is opened and looked at.
+    pub is_checked: bool,
+}
+
+/// Where fetching begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum From {
+    /// At the first record.
+    Earliest,
+    /// So many records before the end of each partition.
+    BeforeEnd(i64),
+}
+
+/// What `fetch` is asked to do.
+#[derive(Clone, Debug)]
+pub struct FetchOptions {
+    /// What every load has in common.
+    pub common: Common,
+    /// What one request may bring.
+    pub limits: FetchLimits,
+    /// Where fetching begins, and begins again at the end.
+    pub from: From,
+}
+
+/// What `e2e` is asked to do.
+#[derive(Clone, Debug)]
+pub struct E2eOptions {
+    /// The producing side, which has a rate.
+    pub produce: ProduceOptions,
+    /// The consuming side.
+    pub limits: FetchLimits,
 }

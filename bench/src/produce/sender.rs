@@ -2,10 +2,11 @@
 //!
 //! Keeps: answers are matched with requests in order; a batch the broker refuses ends the run.
 
-use super::Tally;
 use crate::answer;
 use crate::error::BenchError;
+use crate::latency::Durations;
 use crate::number::wide;
+use crate::payload::Payload;
 use crate::socket::Socket;
 use crate::template::{Template, Writer};
 use bytes::BytesMut;
@@ -26,10 +27,21 @@ struct InFlight {
     batches: u64,
 }
 
+/// Requests and batches that are done.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Done {
+    /// Requests.
+    pub requests: u64,
+    /// Batches in them.
+    pub batches: u64,
+}
+
 /// A group of partitions that one request writes to.
 pub struct Group {
     /// The request.
     pub template: Template,
+    /// The places of its partitions in the target.
+    pub places: Vec<usize>,
     /// The next sequence of each partition.
     pub sequences: Vec<i32>,
 }
@@ -57,7 +69,7 @@ impl Sender {
         groups: Vec<Group>,
         writer: Option<Writer>,
         version: i16,
-        records_per_batch: i32,
+        payload: &Payload,
     ) -> Self {
         Self {
             socket,
@@ -69,7 +81,7 @@ impl Sender {
             backlog: VecDeque::new(),
             arena: BytesMut::with_capacity(ARENA_BYTES),
             version,
-            records_per_batch,
+            records_per_batch: i32::try_from(payload.records).unwrap_or(i32::MAX),
         }
     }
 
@@ -78,18 +90,19 @@ impl Sender {
         self.in_flight.len()
     }
 
-    /// Puts the next request into the socket's queue.
-    pub fn issue(&mut self, since: u64) -> Result<(), BenchError> {
-        let places = self.groups.len();
+    /// Puts the next request into the socket's queue; says to which partitions, by their places.
+    pub fn issue(&mut self, since: u64) -> Result<&[usize], BenchError> {
+        let groups = self.groups.len();
         let Some(group) = self.groups.get_mut(self.next_group) else {
             return Err(BenchError::Options("a connection has no partition"));
         };
-        self.next_group = (self.next_group + 1) % places;
+        self.next_group = (self.next_group + 1) % groups;
         if self.arena.capacity() < ARENA_BYTES / 2 {
             self.arena.reserve(ARENA_BYTES);
         }
         let Group {
             template,
+            places,
             sequences,
         } = group;
         let batches = wide(sequences.len());
@@ -116,11 +129,12 @@ impl Sender {
             since,
             batches,
         });
-        Ok(())
+        Ok(places)
     }
 
     /// Takes the answers that have come.
-    pub fn take_answers(&mut self, now: u64, tally: &mut Tally) -> Result<(), BenchError> {
+    pub fn take_answers(&mut self, now: u64, latency: &mut Durations) -> Result<Done, BenchError> {
+        let mut done = Done::default();
         while let Some(frame) = self.socket.next_frame()? {
             let Some(request) = self.in_flight.pop_front() else {
                 return Err(BenchError::BadAnswer {
@@ -128,13 +142,12 @@ impl Sender {
                     what: "nothing was asked",
                 });
             };
-            let mut partitions = 0_u64;
             answer::produce(
                 self.version,
                 request.correlation_id,
                 frame,
                 |partition: PartitionIndex, code, _| {
-                    partitions += 1;
+                    done.batches += 1;
                     if code.is_error() {
                         return Err(BenchError::Refused {
                             api: ApiKey::Produce,
@@ -145,15 +158,20 @@ impl Sender {
                     Ok(())
                 },
             )?;
-            tally.answered(partitions, now.saturating_sub(request.since));
+            done.requests += 1;
+            latency.record(now.saturating_sub(request.since));
         }
-        Ok(())
+        Ok(done)
     }
 
     /// With acks 0: what the kernel has taken is done.
-    pub fn take_sent(&mut self, now: u64, tally: &mut Tally) {
+    pub fn take_sent(&mut self, now: u64, latency: &mut Durations) -> Done {
+        let mut done = Done::default();
         for request in self.in_flight.drain(..) {
-            tally.answered(request.batches, now.saturating_sub(request.since));
+            done.requests += 1;
+            done.batches += request.batches;
+            latency.record(now.saturating_sub(request.since));
         }
+        done
     }
 }

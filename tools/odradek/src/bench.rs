@@ -1,13 +1,17 @@
 //! `odradek bench`: what was asked for goes to the `bench` crate, what came of it is printed.
 
 use crate::cli::{
-    AcksName, BenchArguments, BenchProduceArguments, BenchVerb, CompressionName, Format, Global,
+    AcksName, BenchArguments, BenchProduceArguments, BenchVerb, CompressionName,
+    FetchLimitArguments, Format, Global, RecordArguments,
 };
 use crate::failure::{Failure, Kind};
 use crate::output::{self, Row};
 use crate::properties::ClientProperties;
 use crate::quantity::Speed;
-use ::bench::{Amount, BenchError, Common, LatencyFigures, ProduceOptions, Progress, Rate, Report};
+use ::bench::{
+    Amount, BenchError, Common, E2eOptions, FetchLimits, FetchOptions, LatencyFigures,
+    ProduceOptions, Progress, Rate, Report,
+};
 use engine_codec::Compression;
 use net_client::Acks;
 use net_protocol::Text;
@@ -31,6 +35,25 @@ pub fn run(global: &Global, verb: &BenchVerb) -> Result<(), Failure> {
             let options = produce_options(global, &properties, arguments)?;
             ::bench::produce(&options, &mut |progress| line.show(&progress))
         }
+        BenchVerb::Fetch(arguments) => {
+            let options = FetchOptions {
+                common: common(global, &properties, &arguments.common)?,
+                limits: limits(&arguments.limits)?,
+                from: arguments.from,
+            };
+            ::bench::fetch(&options, &mut |progress| line.show(&progress))
+        }
+        BenchVerb::E2e(arguments) => {
+            let produce = ProduceOptions {
+                rate: Some(rate(arguments.rate)),
+                window: arguments.window,
+                lateness_max: arguments.lateness_max,
+                ..producing(global, &properties, &arguments.common, &arguments.records)?
+            };
+            let limits = limits(&arguments.limits)?;
+            let options = E2eOptions { produce, limits };
+            ::bench::e2e(&options, &mut |progress| line.show(&progress))
+        }
     };
     line.clear();
     print(global.format(), &report?)
@@ -41,21 +64,33 @@ fn produce_options(
     properties: &ClientProperties,
     arguments: &BenchProduceArguments,
 ) -> Result<ProduceOptions, Failure> {
-    let rate = arguments.rate.map(|speed| match speed {
-        Speed::Count(count) => Rate::Records(per_second(count)),
-        Speed::Bytes(bytes) => Rate::Bytes(per_second(bytes)),
-    });
-    let window = match (arguments.window, rate) {
+    let window = match (arguments.window, arguments.rate) {
         (Some(window), _) => window,
         (None, Some(_)) if !arguments.idempotent => WINDOW_OF_RATE_DEFAULT,
         _ => WINDOW_DEFAULT,
     };
-    let acks = arguments.acks.map(|acks| match acks {
+    Ok(ProduceOptions {
+        rate: arguments.rate.map(rate),
+        window,
+        is_idempotent: arguments.idempotent,
+        lateness_max: arguments.lateness_max,
+        ..producing(global, properties, &arguments.common, &arguments.records)?
+    })
+}
+
+/// What is said of the producing side by every verb that has one.
+fn producing(
+    global: &Global,
+    properties: &ClientProperties,
+    arguments: &BenchArguments,
+    records: &RecordArguments,
+) -> Result<ProduceOptions, Failure> {
+    let acks = records.acks.map(|acks| match acks {
         AcksName::None => Acks::None,
         AcksName::Leader => Acks::Leader,
         AcksName::All => Acks::All,
     });
-    let compression = arguments.compression.map(|codec| match codec {
+    let compression = records.compression.map(|codec| match codec {
         CompressionName::None => Compression::None,
         CompressionName::Gzip => Compression::Gzip,
         CompressionName::Snappy => Compression::Snappy,
@@ -63,16 +98,38 @@ fn produce_options(
         CompressionName::Zstd => Compression::Zstd,
     });
     Ok(ProduceOptions {
-        common: common(global, properties, &arguments.common)?,
-        record_bytes: bytes("--record-size", arguments.record_size)?,
-        batch_bytes: bytes("--batch-size", arguments.batch_size)?,
+        common: common(global, properties, arguments)?,
+        record_bytes: bytes("--record-size", records.record_size)?,
+        batch_bytes: bytes("--batch-size", records.batch_size)?,
         compression: compression.or(properties.compression).unwrap_or_default(),
         acks: acks.or(properties.acks).unwrap_or(Acks::All),
-        window,
-        partitions_per_request: arguments.partitions_per_request,
-        rate,
-        is_idempotent: arguments.idempotent,
-        lateness_max: arguments.lateness_max,
+        window: WINDOW_DEFAULT,
+        partitions_per_request: records.partitions_per_request,
+        rate: None,
+        is_idempotent: false,
+        lateness_max: Duration::ZERO,
+    })
+}
+
+fn rate(speed: Speed) -> Rate {
+    match speed {
+        Speed::Count(count) => Rate::Records(per_second(count)),
+        Speed::Bytes(bytes) => Rate::Bytes(per_second(bytes)),
+    }
+}
+
+fn limits(arguments: &FetchLimitArguments) -> Result<FetchLimits, Failure> {
+    let bytes = |flag: &str, size: u64| {
+        i32::try_from(size)
+            .map_err(|_| Failure::new(Kind::Usage, format!("{flag}: at most 2147483647")))
+    };
+    Ok(FetchLimits {
+        partition_max_bytes: bytes("--partition-max-bytes", arguments.partition_max_bytes)?,
+        max_bytes: bytes("--max-bytes", arguments.max_bytes)?,
+        min_bytes: bytes("--min-bytes", arguments.min_bytes)?,
+        max_wait: arguments.max_wait,
+        has_sessions: arguments.sessions,
+        is_checked: arguments.verify,
     })
 }
 
@@ -124,7 +181,7 @@ const fn per_second(number: u64) -> f64 {
     number as f64
 }
 
-impl From<BenchError> for Failure {
+impl core::convert::From<BenchError> for Failure {
     fn from(error: BenchError) -> Self {
         match error {
             BenchError::Client(error) => error.into(),
@@ -170,7 +227,7 @@ impl ProgressLine {
             "\r\x1b[K{phase} {:.1} s, {} records, {:.1} MB/s",
             progress.seconds,
             progress.records,
-            per_second(progress.value_bytes) / seconds / 1e6,
+            per_second(progress.bytes) / seconds / 1e6,
         );
     }
 
@@ -252,7 +309,11 @@ fn lines(report: &Report) -> Vec<Line> {
     line("records", load.records.to_string());
     line("MB/s", format!("{:.1}", load.mb_per_s));
     line("records/s", format!("{:.0}", load.records_per_s));
+    line("bytes", format!("{} of {}", load.bytes, report.bytes_of));
     line("latency", latency(&report.latency));
+    if let Some(acks) = &report.ack_latency {
+        line("ack latency", latency(acks));
+    }
     if let Some(lateness) = &report.lateness {
         line("lateness", latency(lateness));
     }

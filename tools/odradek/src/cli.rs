@@ -10,7 +10,9 @@ mod record;
 mod start;
 mod topic;
 
-pub use bench::{BenchArguments, BenchProduceArguments, BenchVerb};
+pub use bench::{
+    BenchArguments, BenchProduceArguments, BenchVerb, FetchLimitArguments, RecordArguments,
+};
 pub use cluster::ClusterVerb;
 pub use completion::{CompletionArguments, Shell};
 pub use config::{ConfigVerb, ExplainArguments, ShowArguments};

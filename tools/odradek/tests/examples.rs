@@ -74,6 +74,8 @@ fn every_command_has_one_line_of_help_and_two_examples() {
             "record produce",
             "record consume",
             "bench produce",
+            "bench fetch",
+            "bench e2e",
             "cluster describe",
             "config show",
             "config explain",
