@@ -40,6 +40,7 @@ pub mod describe_configs;
 pub mod describe_topic_partitions;
 pub mod fetch;
 pub mod find_coordinator;
+pub mod fuzz;
 pub mod init_producer_id;
 pub mod list_offsets;
 pub mod metadata;

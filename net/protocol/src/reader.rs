@@ -114,8 +114,16 @@ impl Reader {
         }
     }
 
+    /// Tells tests where lengths stand.
+    #[cfg(test)]
+    fn note(&self, width: crate::tests::lengths::Width) {
+        crate::tests::lengths::note(&self.bytes, width);
+    }
+
     /// A length of four bytes, or compact; `None` is null.
     fn length(&mut self, version: Version) -> Result<Option<usize>, DecodeError> {
+        #[cfg(test)]
+        self.note(crate::tests::lengths::Width::of(version, 4));
         if version.flexible {
             return self.compact_length();
         }
@@ -124,6 +132,8 @@ impl Reader {
 
     /// A string; `None` is null.
     pub(crate) fn string(&mut self, version: Version) -> Result<Option<Bytes>, DecodeError> {
+        #[cfg(test)]
+        self.note(crate::tests::lengths::Width::of(version, 2));
         let length = if version.flexible {
             self.compact_length()?
         } else {
@@ -172,6 +182,8 @@ impl Reader {
             .ok_or(DecodeError::ArrayMemory {
                 max: self.memory_max,
             })?;
+        #[cfg(test)]
+        crate::tests::lengths::note_reserved(count.saturating_mul(memory_bytes));
         Ok(Some(count))
     }
 
@@ -183,9 +195,13 @@ impl Reader {
         &mut self,
         mut known: impl FnMut(u32, &mut Self) -> Result<bool, DecodeError>,
     ) -> Result<(), DecodeError> {
+        #[cfg(test)]
+        self.note(crate::tests::lengths::Width::Varint);
         let count = self.unsigned_varint()?;
         for _ in 0..count {
             let tag = self.unsigned_varint()?;
+            #[cfg(test)]
+            self.note(crate::tests::lengths::Width::Varint);
             let size = self.unsigned_varint()?;
             let size = usize::try_from(size).map_err(|_| DecodeError::Varint)?;
             let mut field = Self {

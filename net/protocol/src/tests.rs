@@ -1,7 +1,9 @@
 //! Every message in every version, against Kafka's own classes, another codec, and hostile bytes.
 
+mod corpus;
 mod fixtures;
 mod hostile;
+pub(crate) mod lengths;
 mod oracle;
 pub(crate) mod sample;
 

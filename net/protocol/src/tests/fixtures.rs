@@ -6,13 +6,13 @@ use bytes::Bytes;
 
 const FIXTURES: &str = include_str!("../../fixtures/messages.txt");
 
-struct Fixture {
-    kind: &'static str,
-    version: i16,
-    bytes: Bytes,
+pub(super) struct Fixture {
+    pub(super) kind: &'static str,
+    pub(super) version: i16,
+    pub(super) bytes: Bytes,
 }
 
-fn fixtures(message: &str) -> Vec<Fixture> {
+pub(super) fn fixtures(message: &str) -> Vec<Fixture> {
     let line = |line: &'static str| {
         let words: Vec<&str> = line.split(' ').collect();
         let [kind, name, version, hex] = words[..] else {
