@@ -123,6 +123,7 @@ fn a_fetch_wakes_when_its_topic_is_deleted() {
                     topic_id: topic.id,
                     ..DeleteTopicState::default()
                 }],
+                timeout_ms: 10_000,
                 ..DeleteTopicsRequest::default()
             };
             let deleted = other.call(6, &delete).await.unwrap();

@@ -7,7 +7,8 @@ use net_protocol::Text;
 use net_protocol::delete_topics::{
     DeletableTopicResult, DeleteTopicState, DeleteTopicsRequest, DeleteTopicsResponse,
 };
-use replication_metadata::{DeleteTopicError, DeletedTopic, TopicSelector};
+use replication_metadata::{DeleteTopicError, DeletedTopic, MetadataImage, TopicSelector};
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::broker::Broker;
 use crate::patience::within;
@@ -60,7 +61,7 @@ async fn delete(
     wanted: Vec<DeleteTopicState>,
     timeout_ms: i32,
 ) -> Vec<DeletableTopicResult> {
-    let mut responses = Vec::with_capacity(wanted.len());
+    let (wanted, mut responses) = take_repeated(&broker.image(), wanted);
     let mut asked = Vec::new();
     let mut selectors = Vec::new();
     for state in wanted {
@@ -90,6 +91,55 @@ async fn delete(
         ),
     }
     responses
+}
+
+/// Parts what is named more than once, in whichever way, from what is not: each of the former has
+/// one answer.
+fn take_repeated(
+    image: &MetadataImage,
+    wanted: Vec<DeleteTopicState>,
+) -> (Vec<DeleteTopicState>, Vec<DeletableTopicResult>) {
+    let mut names: BTreeMap<Text, usize> = BTreeMap::new();
+    let mut ids: BTreeMap<TopicId, usize> = BTreeMap::new();
+    for state in wanted.iter().filter(|state| select(state).is_ok()) {
+        match &state.name {
+            Some(name) => *names.entry(name.clone()).or_default() += 1,
+            None => *ids.entry(state.topic_id).or_default() += 1,
+        }
+    }
+    let mut refused = Vec::new();
+    let mut refuse_once = |name: Option<Text>, topic_id: TopicId, words| {
+        let state = DeleteTopicState { name, topic_id };
+        let words = Some(Text::from_static(words));
+        refused.push(refuse(state, ErrorCode::INVALID_REQUEST, words));
+    };
+    let mut doubled: BTreeSet<TopicId> = BTreeSet::new();
+    for (name, count) in &names {
+        let id = image.topic_named(name).map(|topic| topic.id);
+        if *count > 1 {
+            refuse_once(Some(name.clone()), TopicId::ZERO, "Duplicate topic name.");
+        } else if let Some(id) = id.filter(|id| ids.contains_key(id)) {
+            doubled.insert(id);
+            let words = "The provided topic name maps to an ID that was already supplied.";
+            refuse_once(Some(name.clone()), id, words);
+        }
+    }
+    for (id, count) in &ids {
+        if *count > 1 && !doubled.contains(id) {
+            refuse_once(None, *id, "Duplicate topic id.");
+        }
+    }
+    let is_single = |state: &DeleteTopicState| match &state.name {
+        _ if select(state).is_err() => true,
+        Some(name) => {
+            let id = image.topic_named(name).map(|topic| topic.id);
+            names.get(name) == Some(&1) && id.is_none_or(|id| !doubled.contains(&id))
+        }
+        None => ids.get(&state.topic_id) == Some(&1) && !doubled.contains(&state.topic_id),
+    };
+    let mut single = wanted;
+    single.retain(is_single);
+    (single, refused)
 }
 
 fn select(state: &DeleteTopicState) -> Result<TopicSelector, &'static str> {

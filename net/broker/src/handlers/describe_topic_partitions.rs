@@ -14,7 +14,7 @@ use net_protocol::describe_topic_partitions::{
 use replication_metadata::{MetadataImage, PartitionImage, TopicImage};
 use std::collections::BTreeSet;
 
-use crate::handlers::metadata::{TOPIC_OPERATIONS, offline};
+use crate::handlers::metadata::{TOPIC_OPERATIONS, is_internal, offline};
 
 /// The most partitions a page has; Kafka's default of `max.request.partition.size.limit`.
 const PARTITIONS_MAX: usize = 2000;
@@ -129,16 +129,15 @@ impl Page<'_> {
         if self.left == 0 {
             return self.end(name, PartitionIndex::ZERO);
         }
-        let legal = TopicName::new(name);
         self.response
             .topics
             .push(DescribeTopicPartitionsResponseTopic {
-                error_code: match legal {
+                error_code: match TopicName::new(name) {
                     Ok(_) => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
                     Err(_) => ErrorCode::INVALID_TOPIC_EXCEPTION,
                 },
                 name: Some(name.into()),
-                is_internal: legal.is_ok_and(|name| name.is_internal()),
+                is_internal: is_internal(name),
                 topic_authorized_operations: TOPIC_OPERATIONS,
                 ..DescribeTopicPartitionsResponseTopic::default()
             });

@@ -19,6 +19,9 @@ const EMPTY_IS_NONE_FROM: i16 = 1;
 /// From this version on topics may be asked for by id.
 const IDS_FROM: i16 = 12;
 
+/// The name of the controller's log, which clients cannot reach.
+const CLUSTER_METADATA: &str = "__cluster_metadata";
+
 /// Bits of the operations on a topic: read, write, create, delete, alter, describe, and describe
 /// and alter its settings. Source: Kafka's `AclOperation` numbers.
 pub(crate) const TOPIC_OPERATIONS: i32 =
@@ -45,7 +48,7 @@ pub(crate) async fn metadata(
     {
         return MetadataResponse {
             topics: refused,
-            ..cluster(broker, client)
+            ..MetadataResponse::default()
         };
     }
     let mut refusals = BTreeMap::new();
@@ -140,7 +143,7 @@ async fn create_missing(
         .iter()
         .filter(|topic| topic.topic_id == TopicId::ZERO)
         .filter_map(|topic| topic.name.as_deref())
-        .filter(|name| image.topic_named(name).is_none())
+        .filter(|name| *name != CLUSTER_METADATA && image.topic_named(name).is_none())
         .filter_map(|name| TopicName::new(name).ok())
         .collect();
     if missing.is_empty() {
@@ -170,21 +173,32 @@ fn one(
     if let Some(topic) = image.topic_named(&name) {
         return describe(image, topic, operations);
     }
-    let (error_code, is_internal) = match TopicName::new(&name) {
-        Err(_) => (ErrorCode::INVALID_TOPIC_EXCEPTION, false),
-        Ok(legal) => (
-            refusals
-                .get(&*name)
-                .copied()
-                .unwrap_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
-            legal.is_internal(),
-        ),
+    let error_code = match TopicName::new(&name) {
+        Err(_) => ErrorCode::INVALID_TOPIC_EXCEPTION,
+        Ok(_) => refusals
+            .get(&*name)
+            .copied()
+            .unwrap_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
     };
     MetadataResponseTopic {
         error_code,
+        is_internal: is_internal(&name),
         name: Some(name),
-        is_internal,
+        topic_authorized_operations: told(operations),
         ..MetadataResponseTopic::default()
+    }
+}
+
+/// Whether a topic of that name would be one of Kafka's own. The controller's log is no topic.
+pub(crate) fn is_internal(name: &str) -> bool {
+    name != CLUSTER_METADATA && TopicName::new(name).is_ok_and(|name| name.is_internal())
+}
+
+fn told(operations: bool) -> i32 {
+    if operations {
+        TOPIC_OPERATIONS
+    } else {
+        i32::MIN
     }
 }
 
@@ -211,11 +225,7 @@ fn describe(image: &MetadataImage, topic: &TopicImage, operations: bool) -> Meta
         topic_id: topic.id,
         is_internal: topic.name.is_internal(),
         partitions,
-        topic_authorized_operations: if operations {
-            TOPIC_OPERATIONS
-        } else {
-            i32::MIN
-        },
+        topic_authorized_operations: told(operations),
     }
 }
 

@@ -18,6 +18,10 @@ struct Oracle {
     topics: BTreeMap<String, (TopicId, usize)>,
     /// A topic whose creation or deletion was asked for and not answered.
     in_doubt: Option<String>,
+    /// A topic that was to have so many partitions, which was not answered.
+    growing: Option<(String, usize)>,
+    /// Where logs begin whose oldest records were deleted.
+    starts: BTreeMap<TopicPartition, i64>,
     /// Ids that must never be seen again.
     deleted: BTreeSet<TopicId>,
     /// The end of all producer ids that were handed out.
@@ -42,6 +46,25 @@ async fn create(node: &Node, oracle: &Shared, name: &str, partitions: i32) {
     oracle
         .topics
         .insert(name.to_owned(), (created.topic_id, created.partition_count));
+}
+
+async fn grow(node: &Node, oracle: &Shared, name: &str, partitions: usize) {
+    oracle.borrow_mut().growing = Some((name.to_owned(), partitions));
+    node.grow(name, partitions).await;
+    let mut oracle = oracle.borrow_mut();
+    oracle.growing = None;
+    oracle.topics.get_mut(name).unwrap().1 = partitions;
+}
+
+async fn delete_records(node: &Node, oracle: &Shared, name: &str, number: i32, below: i64) {
+    let (topic_id, _) = oracle.borrow().topics[name];
+    let here = TopicPartition {
+        topic_id,
+        partition: PartitionIndex::new(number),
+    };
+    let start = node.delete_records(here, below).await.unwrap();
+    assert_eq!(start.get(), below);
+    oracle.borrow_mut().starts.insert(here, below);
 }
 
 async fn delete(node: &Node, oracle: &Shared, name: &str) {
@@ -107,6 +130,9 @@ async fn workload(node: Rc<Node>, oracle: Shared) {
     producer_ids(&node, &oracle).await;
     create(&node, &oracle, "b.c", 1).await;
     produce(&node, &oracle, "b.c", 0, &["3"]).await;
+    grow(&node, &oracle, "b.c", 4).await;
+    produce(&node, &oracle, "b.c", 3, &["7", "8"]).await;
+    delete_records(&node, &oracle, "b.c", 3, 1).await;
     delete(&node, &oracle, "a").await;
     create(&node, &oracle, "a", 2).await;
     produce(&node, &oracle, "a", 1, &["4"]).await;
@@ -143,7 +169,10 @@ async fn check(node: Rc<Node>, before: Oracle, place: String) {
     for (name, (topic_id, partitions)) in &before.topics {
         match image.topic_named(name) {
             Some(topic) => {
-                assert_eq!((topic.id, topic.partitions.len()), (*topic_id, *partitions));
+                let found = topic.partitions.len();
+                let grown = before.growing.as_ref() == Some(&(name.clone(), found));
+                assert_eq!(topic.id, *topic_id, "{place}");
+                assert!(found == *partitions || grown, "{found}: {place}");
             }
             None => assert_eq!(before.in_doubt.as_ref(), Some(name)),
         }
@@ -173,6 +202,11 @@ async fn check(node: Rc<Node>, before: Oracle, place: String) {
             replica.high_watermark().get() >= acknowledged,
             "acknowledged records are gone: {place}"
         );
+        if let Some(start) = before.starts.get(&here) {
+            // Deleting nothing tells where the log begins.
+            let found = node.delete_records(here, 0).await.unwrap();
+            assert_eq!(found.get(), *start, "deleted records are back: {place}");
+        }
         node.append(here, batch(&["after"]), Some(Acks::All))
             .await
             .unwrap();

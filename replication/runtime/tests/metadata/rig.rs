@@ -8,14 +8,16 @@ use engine_codec::{BatchBuilder, BatchOptions, RecordData};
 use engine_config::{BrokerConfig, Sources};
 use engine_log::{Directory, StorageOptions, Store, StoreSeed};
 use engine_model::{
-    DirectoryId, ProducerEpoch, ProducerId, Sequence, ShardId, Timestamp, TopicId, TopicPartition,
+    DirectoryId, Offset, ProducerEpoch, ProducerId, Sequence, ShardId, Timestamp, TopicId,
+    TopicPartition,
 };
 use engine_rt::MailReceiver;
 use engine_rt::sim::{LocalMain, SimNode, Simulation};
 use engine_rt::sync::Notify;
 use engine_shard::{Mesh, MeshOptions, MeshSeed};
 use replication_metadata::{
-    CreateTopics, CreatedTopic, MetadataImage, NewTopic, ProducerIdBlock, TopicSelector,
+    CreatePartitions, CreateTopics, CreatedTopic, MetadataImage, NewPartitions, NewTopic,
+    ProducerIdBlock, TopicSelector,
 };
 use replication_runtime::{
     Acks, AppendAnswer, ControllerDriver, ControllerError, ControllerParts, ControllerRequest,
@@ -35,6 +37,7 @@ pub enum Question {
     Shard(ShardRequest),
     Controller(ControllerRequest),
     Append(TopicPartition, Bytes, Option<Acks>),
+    DeleteRecords(TopicPartition, Offset),
     Stop,
 }
 
@@ -42,6 +45,7 @@ pub enum Answer {
     Shard(ShardAnswer),
     Controller(Box<ControllerResponse>),
     Append(Result<AppendAnswer, ReplicaError>),
+    DeleteRecords(Result<Offset, ReplicaError>),
     Stopping,
 }
 
@@ -292,6 +296,9 @@ async fn answer(
         Question::Append(partition, records, acks) => {
             Answer::Append(manager.append(partition, records, acks, TIMEOUT).await)
         }
+        Question::DeleteRecords(partition, below) => {
+            Answer::DeleteRecords(manager.delete_records(partition, below).await)
+        }
         Question::Stop => {
             stop.notify_one();
             Answer::Stopping
@@ -424,6 +431,24 @@ impl Node {
         }
     }
 
+    /// Gives a topic so many partitions, which must work.
+    pub async fn grow(&self, name: &str, partitions: usize) {
+        let request = CreatePartitions {
+            topics: vec![NewPartitions {
+                name: name.to_owned(),
+                count: i32::try_from(partitions).unwrap(),
+                assignments: None,
+            }],
+            validate_only: false,
+        };
+        match self.ask(ControllerRequest::CreatePartitions(request)).await {
+            ControllerResponse::CreatePartitions(answer) => {
+                answer.unwrap().remove(0).1.unwrap();
+            }
+            _ => panic!("an answer of another name"),
+        }
+    }
+
     pub async fn producer_ids(&self) -> Result<ProducerIdBlock, ControllerError> {
         match self.ask(ControllerRequest::AllocateProducerIds).await {
             ControllerResponse::AllocateProducerIds(answer) => answer,
@@ -444,6 +469,21 @@ impl Node {
             .await
         {
             Ok(Answer::Append(answer)) => answer,
+            _ => panic!("the shard answers"),
+        }
+    }
+}
+
+impl Node {
+    pub async fn delete_records(
+        &self,
+        partition: TopicPartition,
+        below: i64,
+    ) -> Result<Offset, ReplicaError> {
+        let owner = self.manager(partition).owner(partition);
+        let question = Question::DeleteRecords(partition, Offset::new(below));
+        match self.mesh.call(owner, question).await {
+            Ok(Answer::DeleteRecords(answer)) => answer,
             _ => panic!("the shard answers"),
         }
     }
