@@ -223,6 +223,9 @@ pub enum AppendError {
         /// What came.
         found: ProducerEpoch,
     },
+    /// Opening batches takes too much of the shard's time: a little later it may be taken.
+    #[error("too much time goes into opening batches; try again")]
+    Busy,
     /// A batch above the size limit.
     #[error("a batch has {bytes} bytes, at most {max} are allowed")]
     TooLarge {

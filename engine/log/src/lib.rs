@@ -22,6 +22,7 @@ pub mod format;
 mod lane;
 mod lru;
 mod number;
+mod opening;
 mod options;
 mod partition_log;
 pub mod planted;

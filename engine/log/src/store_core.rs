@@ -14,6 +14,7 @@ use crate::error::StorageError;
 use crate::fence::FenceSignal;
 use crate::format::FileId;
 use crate::lane::{Lane, LaneIdentity};
+use crate::opening::Opening;
 use crate::options::StorageOptions;
 use crate::partition_log::PartitionLog;
 use crate::segment::Segments;
@@ -63,6 +64,8 @@ pub(crate) struct StoreCore {
     pub(crate) disk_full: Cell<Option<u64>>,
     pub(crate) free_files_at: Cell<Option<Moment>>,
     pub(crate) is_stopping: Cell<bool>,
+    /// What opening the batches of clients costs this shard.
+    pub(crate) opening: Opening,
     /// Failures of background work since the last success, and the last of them.
     failures: RefCell<(u32, Option<StorageError>)>,
     pub(crate) checkpoints: Cell<u64>,
@@ -102,6 +105,7 @@ impl StoreCore {
             disk_full: Cell::new(None),
             free_files_at: Cell::new(None),
             is_stopping: Cell::new(false),
+            opening: Opening::default(),
             failures: RefCell::new((0, None)),
             checkpoints: Cell::new(0),
             segment_bytes_written: Cell::new(0),

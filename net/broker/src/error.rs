@@ -82,6 +82,8 @@ pub(crate) fn append_code(error: &AppendError) -> ErrorCode {
         }
         AppendError::OutOfOrderSequence { .. } => ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER,
         AppendError::InvalidProducerEpoch { .. } => ErrorCode::INVALID_PRODUCER_EPOCH,
+        // An error that every client retries.
+        AppendError::Busy => ErrorCode::REQUEST_TIMED_OUT,
         AppendError::TooLarge { .. } => ErrorCode::MESSAGE_TOO_LARGE,
         AppendError::Corrupt { .. } => ErrorCode::CORRUPT_MESSAGE,
         AppendError::UnsupportedMagic { .. } | AppendError::InvalidRecord { .. } => {

@@ -31,7 +31,7 @@ impl PartitionLog {
     ) -> Result<Appended, AppendError> {
         let core = self.core()?;
         let config = Rc::clone(&self.inner.config.borrow());
-        let accepted = accept(&records, &config, &options)?;
+        let accepted = accept(&records, &config, &options, &core.opening)?;
         let sizes = accepted.iter().map(|accepted| accepted.batch.bytes().len());
         let _turn = self.wait_for_turn(&core, sizes).await?;
         self.append_now(&core, &config, &accepted, options)

@@ -1,9 +1,14 @@
 //! Finding offsets by time.
 //!
-//! Extents and batches are chosen by their largest time; only the batch that holds the answer is
-//! opened. Source: the Kafka protocol guide, ListOffsets; KIP-734.
+//! Extents and batches are chosen by the largest time in their headers; only the batch that holds
+//! the answer is opened. A compressed batch comes from its producer unopened, so its header may lie
+//! and its records may be a bomb or noise: then the answer is what the header says, since one
+//! strange producer must neither keep others from finding offsets nor hold the shard. At most
+//! `OPENED_MAX` batches are opened for one answer.
+//!
+//! Source: the Kafka protocol guide, ListOffsets; KIP-734.
 
-use super::validate::DECOMPRESSED_BYTES_MAX;
+use super::validate::decompressed_bytes_max;
 use super::{PartitionLog, TimestampOffset};
 use crate::error::{ReadError, StorageError};
 use crate::format::SegmentImage;
@@ -12,6 +17,8 @@ use engine_codec::{Batch, BatchError, TimestampedOffset, first_at_or_after, late
 use engine_model::{Offset, Timestamp};
 use std::rc::Rc;
 
+/// Honest headers need one, or two where the log begins inside a batch.
+const OPENED_MAX: usize = 3;
 /// How often a walk begins anew because batches moved under it.
 const RETRIES_MAX: usize = 3;
 
@@ -25,19 +32,24 @@ impl PartitionLog {
         end: Offset,
     ) -> Result<Option<TimestampOffset>, ReadError> {
         let start = self.log_start_offset();
-        let mut found = Ok(None);
+        let bytes_max = decompressed_bytes_max(&self.inner.config.borrow());
+        let mut opened = 0_usize;
+        let mut found = None;
         self.visit(
             start,
             end,
             |largest| largest >= timestamp,
             |batch| {
-                found = first_at_or_after(batch, timestamp, start, DECOMPRESSED_BYTES_MAX)
-                    .map(|record| record.map(|record| answer(batch, record)));
-                !matches!(found, Ok(None))
+                opened = opened.saturating_add(1);
+                found = match first_at_or_after(batch, timestamp, start, bytes_max) {
+                    Ok(None) if opened < OPENED_MAX => None,
+                    Ok(Some(record)) => Some(answer(batch, record)),
+                    other => Some(self.by_header(batch, start, other.err())),
+                };
+                found.is_some()
             },
         )
         .await?;
-        let found = found.map_err(|error| self.damaged(&error))?;
         Ok(found.filter(|found| found.offset < end))
     }
 
@@ -46,26 +58,49 @@ impl PartitionLog {
     /// Cancel: safe.
     pub async fn max_timestamp(&self, end: Offset) -> Result<Option<TimestampOffset>, ReadError> {
         let start = self.log_start_offset();
+        let bytes_max = decompressed_bytes_max(&self.inner.config.borrow());
         let largest = std::cell::Cell::new(Timestamp(i64::MIN));
-        let mut found = Ok(None);
+        let mut best: Option<Batch> = None;
         self.visit(
             start,
             end,
             |max| max > largest.get(),
             |batch| {
-                match latest_record(batch, DECOMPRESSED_BYTES_MAX) {
-                    Ok(Some(record)) if record.timestamp > largest.get() => {
-                        largest.set(record.timestamp);
-                        found = Ok(Some(answer(batch, record)));
-                    }
-                    Ok(_) => (),
-                    Err(error) => found = Err(error),
-                }
-                found.is_err()
+                largest.set(batch.header().max_timestamp);
+                best = Some(batch.clone());
+                false
             },
         )
         .await?;
-        Ok(found.map_err(|error| self.damaged(&error))?)
+        let Some(batch) = best else {
+            return Ok(None);
+        };
+        Ok(Some(match latest_record(&batch, bytes_max) {
+            Ok(Some(record)) => answer(&batch, record),
+            other => self.by_header(&batch, start, other.err()),
+        }))
+    }
+
+    /// What the header of a batch says whose records are of no use.
+    fn by_header(
+        &self,
+        batch: &Batch,
+        start: Offset,
+        error: Option<BatchError>,
+    ) -> TimestampOffset {
+        let header = batch.header();
+        let reason = error.map(|error| error.to_string());
+        tracing::debug!(
+            log = %self.id(),
+            offset = header.base_offset.get(),
+            ?reason,
+            "a batch whose records are not what its header says"
+        );
+        TimestampOffset {
+            offset: header.base_offset.max(start),
+            timestamp: header.max_timestamp,
+            leader_epoch: header.partition_leader_epoch,
+        }
     }
 
     /// Shows the batches of `start..end` whose largest time `is_wanted`, until `visit` is done.

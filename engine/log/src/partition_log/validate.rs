@@ -6,15 +6,23 @@
 use super::{AppendOptions, Origin};
 use crate::config::{LogConfig, TimestampType};
 use crate::error::{AppendError, RecordError};
+use crate::opening::Opening;
 use bytes::Bytes;
 use engine_codec::{
     Batch, BatchError, BatchErrorKind, BuildError, DeepLimits, RecordErrorReason, batches,
 };
 use engine_model::{Timestamp, limits};
 
-/// What comes out of one compressed batch at most: the largest batch any topic may have, and room
-/// for honest compression ratios.
-pub(super) const DECOMPRESSED_BYTES_MAX: usize = limits::BATCH_BYTES_MAX * 4;
+/// What comes out of one compressed batch at most: room for honest compression ratios, and no more
+/// than a shard can afford to hold and to work through in one go.
+pub(super) fn decompressed_bytes_max(config: &LogConfig) -> usize {
+    let max = usize::try_from(config.max_message_bytes).unwrap_or(usize::MAX);
+    max.saturating_mul(4)
+        .clamp(DECOMPRESSED_BYTES_LEAST, limits::BATCH_BYTES_MAX * 4)
+}
+
+/// Topics of small batches open ones that become this large all the same.
+const DECOMPRESSED_BYTES_LEAST: usize = 16 << 20;
 
 /// A batch that may be appended.
 #[derive(Debug)]
@@ -49,18 +57,19 @@ pub(super) fn accept(
     records: &Bytes,
     config: &LogConfig,
     options: &AppendOptions,
+    opening: &Opening,
 ) -> Result<AcceptedBatches, AppendError> {
     let mut walk = batches(records);
     let Some(first) = walk.next() else {
         return Err(invalid("there is no record batch"));
     };
-    let first = accept_batch(first?, config, options)?;
+    let first = accept_batch(first?, config, options, opening)?;
     let mut rest = Vec::new();
     for batch in walk {
         if options.origin == Origin::Client {
             return Err(invalid("there is more than one record batch"));
         }
-        rest.push(accept_batch(batch?, config, options)?);
+        rest.push(accept_batch(batch?, config, options, opening)?);
     }
     Ok(AcceptedBatches { first, rest })
 }
@@ -69,6 +78,7 @@ fn accept_batch(
     batch: Batch,
     config: &LogConfig,
     options: &AppendOptions,
+    opening: &Opening,
 ) -> Result<Accepted, AppendError> {
     let max = usize::try_from(config.max_message_bytes).unwrap_or(usize::MAX);
     check_size(batch.bytes().len(), max)?;
@@ -98,7 +108,7 @@ fn accept_batch(
         are_keys_required: config.compacted && !header.attributes.is_control(),
         timestamp_earliest: earliest,
         timestamp_latest: latest,
-        ..DeepLimits::new(DECOMPRESSED_BYTES_MAX)
+        ..DeepLimits::new(decompressed_bytes_max(config))
     };
     let is_recompressed = config
         .compression
@@ -117,6 +127,10 @@ fn accept_batch(
             max_timestamp: None,
         });
     }
+    let _work = match options.origin {
+        Origin::Client => Some(opening.begin().ok_or(AppendError::Busy)?),
+        Origin::Internal => None,
+    };
     let explain = |error| refused(error, earliest, latest);
     let wanted = config.compression.filter(|_| is_recompressed);
     let (batch, report) = if let Some(compression) = wanted {
