@@ -1,0 +1,173 @@
+//! The real binary as a child process, and what it costs.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+/// Generous: the machine may be busy.
+const START_DURATION_MAX: Duration = Duration::from_mins(1);
+
+/// The path of the binary of the profile this program was built in, built first, unless
+/// `ODRADEK_TEST_BROKER` names another.
+pub fn build() -> PathBuf {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY
+        .get_or_init(|| {
+            if let Some(given) = std::env::var_os("ODRADEK_TEST_BROKER") {
+                return PathBuf::from(given);
+            }
+            let own = std::env::current_exe().expect("the path of this program");
+            let folder = own
+                .ancestors()
+                .find(|folder| folder.ends_with("debug") || folder.ends_with("release"))
+                .expect("a target folder");
+            let mut cargo = Command::new(env!("CARGO"));
+            cargo.args(["build", "--locked", "--quiet", "-p", "tools-odradek"]);
+            if folder.ends_with("release") {
+                cargo.arg("--release");
+            }
+            let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+            let status = cargo.current_dir(root).status().expect("running cargo");
+            assert!(status.success(), "building the binary");
+            folder.join("odradek")
+        })
+        .clone()
+}
+
+/// A broker on an empty directory of its own; killed when dropped.
+pub struct Broker {
+    child: Child,
+    address: SocketAddr,
+    said: Arc<Mutex<Vec<String>>>,
+    folder: tempfile::TempDir,
+}
+
+impl Broker {
+    /// Starts a broker of `shards` shards with these further settings, `KEY=VALUE`.
+    pub fn start(shards: usize, settings: &[String]) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        let mut command = Command::new(build());
+        command.args(["start", "--listen", "127.0.0.1:0", "--data-dir"]);
+        command.arg(folder.path().join("data"));
+        command.args(["--shards", &shards.to_string()]);
+        for setting in settings {
+            command.args(["-X", setting]);
+        }
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("starting the broker");
+        let stderr = child.stderr.take().expect("a piped stderr");
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let (ready, address) = channel();
+        let lines = Arc::clone(&said);
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                if line.contains("ready") {
+                    let found = line
+                        .split(|c: char| c.is_whitespace() || c == ',' || c == '/')
+                        .find_map(|word| word.trim_end_matches(['.', ')']).parse().ok());
+                    if let Some(found) = found {
+                        let found: SocketAddr = found;
+                        let _ = ready.send(found);
+                    }
+                }
+                lines.lock().unwrap().push(line);
+            }
+        });
+        let address = address.recv_timeout(START_DURATION_MAX);
+        let address = match address {
+            Ok(address) => address,
+            Err(error) => {
+                let _ = child.kill();
+                panic!(
+                    "the broker is not ready ({error}): {:?}",
+                    said.lock().unwrap()
+                );
+            }
+        };
+        Self {
+            child,
+            address,
+            said,
+            folder,
+        }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The process.
+    pub fn process_id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether the process still runs.
+    pub fn is_running(&mut self) -> bool {
+        self.child
+            .try_wait()
+            .expect("looking at the broker")
+            .is_none()
+    }
+
+    /// Lines of its log that speak of a panic or of another mistake of its own.
+    pub fn complaints(&self) -> Vec<String> {
+        let said = self.said.lock().unwrap();
+        let is_complaint = |line: &&String| line.contains("panicked") || line.contains("ERROR");
+        said.iter().filter(is_complaint).cloned().collect()
+    }
+
+    /// The last lines of its log.
+    pub fn said_last(&self) -> String {
+        let said = self.said.lock().unwrap();
+        said[said.len().saturating_sub(40)..].join("\n")
+    }
+
+    /// Bytes of memory it has in RAM now.
+    pub fn resident_bytes(&self) -> u64 {
+        self.status("VmRSS:")
+    }
+
+    /// The most it ever had.
+    pub fn resident_bytes_max(&self) -> u64 {
+        self.status("VmHWM:")
+    }
+
+    fn status(&self, field: &str) -> u64 {
+        let path = format!("/proc/{}/status", self.process_id());
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        text.lines()
+            .find_map(|line| line.strip_prefix(field))
+            .and_then(|rest| rest.split_whitespace().next())
+            .and_then(|kib| kib.parse::<u64>().ok())
+            .map_or(0, |kib| kib * 1024)
+    }
+
+    /// Descriptors it has open.
+    pub fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.process_id())).map_or(0, Iterator::count)
+    }
+
+    /// Its data directory.
+    pub fn data_directory(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("---- the broker said last:\n{}", self.said_last());
+        }
+    }
+}
