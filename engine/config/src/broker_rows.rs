@@ -61,7 +61,7 @@ pub const BROKER_SETTINGS: &[Setting] = &[
         .bytes()
         .within(16 << 20, 64 << 30)
         .ours()
-        .doc("Size of each shard's redo log. It bounds how long recovery takes after a crash."),
+        .doc("Size of each shard's redo log. It bounds how long recovery takes after a crash, and the memory the logs take: it is in memory until a checkpoint, and caches of up to half its size beside it."),
     Setting::broker("listener.security.protocol.map", Kind::List, Some("PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL"))
         .doc("Which protocol each listener name speaks. Only PLAINTEXT is spoken here."),
     Setting::broker("listeners", Kind::List, Some("PLAINTEXT://127.0.0.1:9092"))

@@ -47,14 +47,19 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// Starts a broker of `shards` shards with these further settings, `KEY=VALUE`.
-    pub fn start(shards: usize, settings: &[String]) -> Self {
+    /// Starts a broker of `shards` shards that may hold `budget` bytes for its clients, with the
+    /// smallest redo log there is: what is in it stands in memory too.
+    pub fn start(shards: usize, budget: u64) -> Self {
+        let settings = [
+            format!("queued.max.request.bytes={budget}"),
+            "lane.bytes=16777216".to_owned(),
+        ];
         let folder = tempfile::tempdir().expect("a temporary directory");
         let mut command = Command::new(build());
         command.args(["start", "--listen", "127.0.0.1:0", "--data-dir"]);
         command.arg(folder.path().join("data"));
         command.args(["--shards", &shards.to_string()]);
-        for setting in settings {
+        for setting in &settings {
             command.args(["-X", setting]);
         }
         let mut child = command
@@ -151,9 +156,15 @@ impl Broker {
             .map_or(0, |kib| kib * 1024)
     }
 
-    /// Descriptors it has open.
-    pub fn descriptors(&self) -> usize {
-        std::fs::read_dir(format!("/proc/{}/fd", self.process_id())).map_or(0, Iterator::count)
+    /// Connections it has open, and its listeners.
+    pub fn sockets(&self) -> usize {
+        let Ok(entries) = std::fs::read_dir(format!("/proc/{}/fd", self.process_id())) else {
+            return 0;
+        };
+        entries
+            .filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
+            .filter(|target| target.to_string_lossy().starts_with("socket:"))
+            .count()
     }
 
     /// Its data directory.

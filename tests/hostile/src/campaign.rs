@@ -75,8 +75,7 @@ pub struct Report {
 impl Campaign {
     /// Runs it; panics at the first thing that is wrong.
     pub fn run(&self) -> Report {
-        let settings = [format!("queued.max.request.bytes={}", self.budget)];
-        let mut broker = Broker::start(2, &settings);
+        let mut broker = Broker::start(2, self.budget);
         let address = broker.address();
         let mut honest = Honest::start(address);
         let seeds = seeds(TARGET);
@@ -127,11 +126,11 @@ impl Campaign {
                 let rate = report.frames * 1000
                     / u64::try_from(begun.elapsed().as_millis()).unwrap().max(1);
                 eprintln!(
-                    "block {block}: {} frames, {rate}/s, {} MiB (at most {}), {} descriptors, honest {}",
+                    "block {block}: {} frames, {rate}/s, {} MiB (at most {}), {} sockets, honest {}",
                     report.frames,
                     broker.resident_bytes() >> 20,
                     report.resident_bytes_max >> 20,
-                    broker.descriptors(),
+                    broker.sockets(),
                     report.honest,
                 );
             }

@@ -34,9 +34,16 @@ pub struct NodeOptions {
 impl NodeOptions {
     /// Options for these settings with the data where they say.
     pub fn new(config: Arc<BrokerConfig>) -> Self {
+        let usual = StorageOptions::default();
+        let lane_bytes = config.lane_bytes;
+        // What is kept in memory of the logs goes by the redo log, which is in memory until a
+        // checkpoint: one setting for both.
         let storage = StorageOptions {
-            lane_bytes: config.lane_bytes,
-            ..StorageOptions::default()
+            lane_bytes,
+            tail_cache_bytes: usual.tail_cache_bytes.min(lane_bytes / 4),
+            read_cache_bytes: usual.read_cache_bytes.min(lane_bytes / 8),
+            index_cache_bytes: usual.index_cache_bytes.min(lane_bytes / 32),
+            ..usual
         };
         let transport = TransportOptions {
             request_bytes_max: config.request_bytes_max,
