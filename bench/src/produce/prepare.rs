@@ -92,6 +92,7 @@ impl Prepared {
 
 fn ask_producer_id(control: &mut Control) -> Result<Writer, BenchError> {
     let response = control.call(InitProducerIdRequest {
+        transactional_id: None,
         transaction_timeout_ms: i32::MAX,
         ..InitProducerIdRequest::default()
     })?;
