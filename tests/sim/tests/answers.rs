@@ -447,6 +447,36 @@ fn offsets_are_found_by_time_and_by_name_of_the_end() {
                 assert_eq!(part.error_code, ErrorCode::NONE, "{context}");
                 assert_eq!((part.offset.get(), part.timestamp.0), expected, "{context}");
             }
+            // Named twice: answered once. As Kafka 4.3.1 does, asked.
+            let mut twice = ask(-1, 0);
+            let mut again = ask(-2, 0).topics.remove(0).partitions;
+            twice.topics[0].partitions.append(&mut again);
+            let answer = client.call(version, &twice).await.unwrap();
+            let codes: Vec<ErrorCode> = answer.topics[0]
+                .partitions
+                .iter()
+                .map(|part| part.error_code)
+                .collect();
+            assert_eq!(codes, [ErrorCode::INVALID_REQUEST]);
+            // A wrong epoch is told whatever is asked for, a tier that is not there included.
+            for (timestamp, from) in [
+                (-1, 4),
+                (-2, 4),
+                (0, 4),
+                (-3, 7),
+                (-4, 8),
+                (-5, 9),
+                (-6, 11),
+            ] {
+                if version < from {
+                    continue;
+                }
+                let mut request = ask(timestamp, 0);
+                request.topics[0].partitions[0].current_leader_epoch = LeaderEpoch::new(9);
+                let answer = client.call(version, &request).await.unwrap();
+                let code = answer.topics[0].partitions[0].error_code;
+                assert_eq!(code, ErrorCode::UNKNOWN_LEADER_EPOCH, "{timestamp}");
+            }
             let answer = client.call(version, &ask(-7, 0)).await.unwrap();
             let part = &answer.topics[0].partitions[0];
             assert_eq!(part.error_code, ErrorCode::UNSUPPORTED_VERSION);

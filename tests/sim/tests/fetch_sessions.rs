@@ -131,6 +131,7 @@ async fn delete(client: &mut Client, topic: &Topic) {
             topic_id: topic.id,
             ..DeleteTopicState::default()
         }],
+        timeout_ms: 10_000,
         ..DeleteTopicsRequest::default()
     };
     let answer = client.call(6, &request).await.unwrap();
