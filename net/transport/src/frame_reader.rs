@@ -182,18 +182,24 @@ impl<B: Budget> FrameReader<B> {
     ) -> Frame<B::Charge> {
         self.rest.bytes.advance(LENGTH_BYTES);
         let bytes = self.rest.bytes.split_to(expected);
-        let is_small = expected <= COPIED_BYTES_MAX;
         let frame = match &self.rest.charge {
-            Some(shared) => match self.budget.try_charge(expected) {
-                Some(own) if is_small => Frame {
-                    bytes: Bytes::copy_from_slice(&bytes),
-                    charge: Rc::new(own),
-                },
-                _ => Frame {
-                    bytes,
-                    charge: Rc::clone(shared),
-                },
-            },
+            Some(shared) => {
+                let own = if expected <= COPIED_BYTES_MAX {
+                    self.budget.try_charge(expected)
+                } else {
+                    None
+                };
+                match own {
+                    Some(own) => Frame {
+                        bytes: Bytes::copy_from_slice(&bytes),
+                        charge: Rc::new(own),
+                    },
+                    None => Frame {
+                        bytes,
+                        charge: Rc::clone(shared),
+                    },
+                }
+            }
             None => Frame {
                 bytes: Bytes::copy_from_slice(&bytes),
                 charge: Rc::new(self.charge(expected, progress).await),
