@@ -6,6 +6,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -98,8 +99,14 @@ func (c *consumer) poll(count int, wait time.Duration) any {
 	for len(records) < count && ctx.Err() == nil {
 		fetches := c.client.PollRecords(ctx, count-len(records))
 		for _, failure := range fetches.Errors() {
-			if !errors.Is(failure.Err, context.DeadlineExceeded) {
-				refusals = append(refusals, refusal(failure.Err))
+			if errors.Is(failure.Err, context.DeadlineExceeded) {
+				continue
+			}
+			refusals = append(refusals, refusal(failure.Err))
+			if errors.Is(failure.Err, kerr.UnknownTopicID) {
+				// A topic of another id has this name now: franz-go wants to be told to forget the old one.
+				c.client.PurgeTopicsFromConsuming(failure.Topic)
+				c.seek(failure.Topic, failure.Partition, "beginning")
 			}
 		}
 		fetches.EachRecord(func(seen *kgo.Record) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"sort"
@@ -11,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -131,6 +133,10 @@ func (s *stream) run(topic string, partitions *int32, pause time.Duration) {
 			s.lock.Lock()
 			defer s.lock.Unlock()
 			if err != nil {
+				if errors.Is(err, kerr.UnknownTopicID) {
+					// A topic of another id has this name now: franz-go wants to be told to forget the old one.
+					go s.producer.PurgeTopicsFromProducing(topic)
+				}
 				told := refusal(err)
 				s.failed = append(s.failed, []any{number, told["error"], told["message"]})
 			} else {

@@ -31,7 +31,8 @@ pub enum Kind {
 }
 
 impl Kind {
-    fn command(self) -> Command {
+    /// The program; `options` are of the virtual machine it runs on, if any.
+    fn command(self, options: &[&str]) -> Command {
         let python = |program: &str| {
             let mut command = Command::new(format!("{SETUP}/python/bin/python"));
             command.arg(format!("{PROGRAMS}/python/{program}"));
@@ -48,7 +49,7 @@ impl Kind {
                 command
                     .args(["-Xmx1g", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"])
                     .arg("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
-                    .arg("-Dorg.slf4j.simpleLogger.log.org.apache.kafka.clients.FetchSessionHandler=debug")
+                    .args(options)
                     .arg("-cp")
                     .arg(format!("{SETUP}/java/classes:{SETUP}/java/jars/*"))
                     .arg("odradek.tests.Main");
@@ -102,7 +103,16 @@ pub struct Program {
 impl Program {
     /// Starts the client, to talk to the broker at `address`.
     pub fn start(kind: Kind, address: &str) -> Self {
-        let mut command = kind.command();
+        Self::start_with(kind, address, &[])
+    }
+
+    /// Starts Kafka's Java client on a virtual machine with further options.
+    pub fn start_java(address: &str, options: &[&str]) -> Self {
+        Self::start_with(Kind::Java, address, options)
+    }
+
+    fn start_with(kind: Kind, address: &str, options: &[&str]) -> Self {
+        let mut command = kind.command(options);
         let shown = format!("{command:?}");
         assert!(
             command.get_program() == "java" || Path::new(command.get_program()).exists(),
