@@ -12,6 +12,7 @@
 
 mod configs;
 mod epochs;
+mod many;
 mod metadata;
 mod pages;
 mod partitions;
