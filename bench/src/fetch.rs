@@ -14,7 +14,7 @@ use crate::machine::{Machine, load_average};
 use crate::number::{float, wide};
 use crate::options::{Amount, FetchOptions, From};
 use crate::poller::{Poller, Ready};
-use crate::process::{command_of, pin};
+use crate::process::{command_of, file_systems_of, pin};
 use crate::report::{Load, Progress, Report, Settings};
 use crate::socket::Socket;
 use crate::tally::Tally;
@@ -106,6 +106,7 @@ pub fn fetch(
         cost,
         machine,
         broker_command: common.broker_pid.map(command_of),
+        broker_file_systems: common.broker_pid.map(file_systems_of),
         bytes_of: "record batches",
         ..Report::default()
     };

@@ -14,7 +14,7 @@ use crate::machine::{Machine, load_average};
 use crate::number::float;
 use crate::options::{Amount, FetchLimits, ProduceOptions};
 use crate::payload::Payload;
-use crate::process::{command_of, pin};
+use crate::process::{command_of, file_systems_of, pin};
 use crate::report::{Load, Progress, Report, Settings};
 use crate::target::Target;
 use net_client::Acks;
@@ -81,6 +81,7 @@ pub fn measure(
         cost,
         machine,
         broker_command: common.broker_pid.map(command_of),
+        broker_file_systems: common.broker_pid.map(file_systems_of),
         ..Report::default()
     };
     report.remark_on_cost();

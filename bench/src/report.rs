@@ -163,6 +163,8 @@ pub struct Report {
     pub machine: Machine,
     /// The broker's command line, where its process is known: there its durability is written.
     pub broker_command: Option<String>,
+    /// The kinds of file systems that the broker has files open on.
+    pub broker_file_systems: Option<Vec<String>>,
     /// Version of the load program.
     pub version: &'static str,
 }
@@ -182,6 +184,7 @@ impl Default for Report {
             cost: Cost::default(),
             machine: Machine::default(),
             broker_command: None,
+            broker_file_systems: None,
             version: env!("CARGO_PKG_VERSION"),
         }
     }

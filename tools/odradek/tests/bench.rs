@@ -85,6 +85,8 @@ fn what_was_counted_is_what_is_in_the_log() {
         assert_eq!(records % each, 0);
         assert!(report["cost"]["broker_cpu_s"].is_f64(), "{topic}");
         assert!(report["cost"]["broker_rss_bytes"].as_u64().unwrap() > 1 << 20);
+        let file_systems = report["broker_file_systems"].as_array().unwrap();
+        assert!(!file_systems.is_empty(), "{report:#}");
         let command = report["broker_command"].as_str().unwrap();
         assert!(command.contains("start --ephemeral"), "{command}");
 
