@@ -180,18 +180,50 @@ impl PartitionLog {
     ) {
         let header = accepted.batch.header();
         let first = self.log_end_offset();
-        let last = Offset::new(
-            first
-                .get()
-                .saturating_add(i64::from(header.last_offset_delta)),
-        );
         let is_stamped = config.timestamp_type == TimestampType::LogAppendTime;
         let max_timestamp = if is_stamped {
             options.now
         } else {
             accepted.max_timestamp.unwrap_or(header.max_timestamp)
         };
-        let leader_epoch = options.leader_epoch;
+        let taken = Taken {
+            header,
+            bytes: accepted.batch.bytes(),
+            first,
+            leader_epoch: options.leader_epoch,
+            max_timestamp,
+        };
+        self.put(core, config, &taken, options.now, |batch| {
+            // Errors only below the size of a header, which every accepted batch has.
+            let _ = set_broker_fields(batch, first, options.leader_epoch);
+            if is_stamped {
+                let _ = stamp_log_append_time(batch, options.now);
+            } else if accepted.max_timestamp.is_some() {
+                let create_time = engine_codec::TimestampType::CreateTime;
+                let _ = stamp_max_timestamp(batch, create_time, max_timestamp);
+            }
+        });
+    }
+
+    /// Puts a batch into the open frame, which `make_room` has seen to, and lets the state follow:
+    /// the entry first, so that what the state shows is always in the lane.
+    pub(super) fn put(
+        &self,
+        core: &StoreCore,
+        config: &LogConfig,
+        taken: &Taken<'_>,
+        now: Timestamp,
+        patch: impl FnOnce(&mut [u8]),
+    ) {
+        let Taken {
+            header,
+            first,
+            leader_epoch,
+            max_timestamp,
+            ..
+        } = *taken;
+        let delta = i64::from(header.last_offset_delta);
+        let last = Offset::new(first.get().saturating_add(delta));
         let generation = self.inner.state.borrow().generation;
         let put = Put {
             log: self,
@@ -205,20 +237,16 @@ impl PartitionLog {
             last,
             max_timestamp,
             wants_flush: wants_flush(config, header),
-            payload: accepted.batch.bytes(),
+            payload: taken.bytes,
         };
-        core.lane().put_append(&put, |batch| {
-            // Errors only below the size of a header, which every accepted batch has.
-            let _ = set_broker_fields(batch, first, leader_epoch);
-            if is_stamped {
-                let _ = stamp_log_append_time(batch, options.now);
-            } else if accepted.max_timestamp.is_some() {
-                let create_time = engine_codec::TimestampType::CreateTime;
-                let _ = stamp_max_timestamp(batch, create_time, max_timestamp);
-            }
-        });
+        core.lane().put_append(&put, patch);
         let mut state = self.inner.state.borrow_mut();
-        state.note(header, first, max_timestamp, options.now);
+        // A leader's epoch was begun by an entry of its own; a follower's begins with its first
+        // batch. The order was checked; replay assigns the epoch of an Append in the same way.
+        if leader_epoch > state.epochs.latest() {
+            let _ = Rc::make_mut(&mut state.epochs).assign(leader_epoch, first);
+        }
+        state.note(header, first, max_timestamp, now);
         drop(state);
         let end = last.saturating_next();
         if is_transactional(header) {
@@ -228,13 +256,22 @@ impl PartitionLog {
     }
 }
 
+/// A batch that goes into the log, with the offset and epoch it gets.
+pub(super) struct Taken<'a> {
+    pub(super) header: &'a BatchHeader,
+    pub(super) bytes: &'a [u8],
+    pub(super) first: Offset,
+    pub(super) leader_epoch: LeaderEpoch,
+    pub(super) max_timestamp: Timestamp,
+}
+
 /// Whether a batch must not wait for the slow flush of the class `written`.
-pub(super) fn wants_flush(config: &LogConfig, header: &BatchHeader) -> bool {
+fn wants_flush(config: &LogConfig, header: &BatchHeader) -> bool {
     config.durability == Durability::Fsync || is_transactional(header)
 }
 
 /// Whether a batch is part of a transaction or ends one.
-pub(super) fn is_transactional(header: &BatchHeader) -> bool {
+fn is_transactional(header: &BatchHeader) -> bool {
     header.attributes.is_transactional() || header.attributes.is_control()
 }
 

@@ -2,13 +2,10 @@
 //!
 //! Keeps: offsets, epochs and bytes as given. Gaps are legal, as compaction leaves them.
 
-use super::append::{is_transactional, wants_flush};
+use super::append::Taken;
 use super::validate::check_size;
 use super::{Appended, PartitionLog};
 use crate::error::{AppendError, FenceCause};
-use crate::format::{EntryKind, EntryRow};
-use crate::lane::Put;
-use crate::store_core::StoreCore;
 use bytes::Bytes;
 use engine_codec::{Batch, BatchError, batches};
 use engine_model::{Offset, Timestamp, limits};
@@ -35,6 +32,7 @@ impl PartitionLog {
         self.check_online()?;
         let base_offset = self.check_order(&all)?;
         let now = engine_rt::wall_clock();
+        let config = Rc::clone(&self.inner.config.borrow());
         for (place, batch) in all.iter().enumerate() {
             if let Err(error) = core.lane().make_room(batch.bytes().len()) {
                 if place > 0 {
@@ -47,7 +45,15 @@ impl PartitionLog {
                 }
                 return Err(error.into());
             }
-            self.take_as_given(&core, batch, now);
+            let header = batch.header();
+            let taken = Taken {
+                header,
+                bytes: batch.bytes(),
+                first: header.base_offset,
+                leader_epoch: header.partition_leader_epoch,
+                max_timestamp: header.max_timestamp,
+            };
+            self.put(&core, &config, &taken, now, |_| ());
         }
         Ok(Appended {
             base_offset,
@@ -82,41 +88,6 @@ impl PartitionLog {
         Ok(all
             .first()
             .map_or(self.log_end_offset(), |batch| batch.header().base_offset))
-    }
-
-    fn take_as_given(&self, core: &StoreCore, batch: &Batch, now: Timestamp) {
-        let header = batch.header();
-        let (first, last) = (header.base_offset, header.last_offset());
-        let leader_epoch = header.partition_leader_epoch;
-        let config = Rc::clone(&self.inner.config.borrow());
-        let generation = self.inner.state.borrow().generation;
-        let put = Put {
-            log: self,
-            row: EntryRow {
-                leader_epoch,
-                first,
-                last,
-                ..EntryRow::new(EntryKind::Append, self.id(), generation)
-            },
-            first,
-            last,
-            max_timestamp: header.max_timestamp,
-            wants_flush: wants_flush(&config, header),
-            payload: batch.bytes(),
-        };
-        core.lane().put_append(&put, |_| ());
-        let mut state = self.inner.state.borrow_mut();
-        // The order was checked; replay assigns the epoch of an Append in the same way.
-        if leader_epoch > state.epochs.latest() {
-            let _ = Rc::make_mut(&mut state.epochs).assign(leader_epoch, first);
-        }
-        state.note(header, first, header.max_timestamp, now);
-        drop(state);
-        let end = last.saturating_next();
-        if is_transactional(header) {
-            self.must_flush(first, end);
-        }
-        self.inner.log_end.set(end);
     }
 }
 
