@@ -164,6 +164,22 @@ pub fn set_broker_fields(
     Ok(())
 }
 
+/// The CRC-32C of all bytes of `batch`, made from the checksum it carries, which must be good, and
+/// the few bytes that does not cover. The rest is not read.
+///
+/// `batch` is exactly one batch; of anything shorter than a header it is the plain checksum.
+pub fn crc32c_of_whole(batch: &[u8]) -> u32 {
+    let (Some(before), Some(covered), Some(stored)) = (
+        batch.get(..ATTRIBUTES_AT),
+        batch.get(ATTRIBUTES_AT..),
+        batch.get(CRC_AT..).and_then(|rest| rest.first_chunk::<4>()),
+    ) else {
+        return crc::crc32c(batch);
+    };
+    let stored = u32::from_be_bytes(*stored);
+    crc::crc32c_combine(crc::crc32c(before), stored, covered.len())
+}
+
 /// Makes the batch one of `LogAppendTime` appended at `timestamp`, and writes its checksum anew.
 ///
 /// `batch` is exactly one batch. Records keep their deltas, which no longer count.

@@ -32,7 +32,8 @@ pub mod varint;
 
 pub use attributes::{Attributes, TimestampType};
 pub use batch::{
-    Batch, BatchIter, batches, set_broker_fields, stamp_log_append_time, stamp_max_timestamp,
+    Batch, BatchIter, batches, crc32c_of_whole, set_broker_fields, stamp_log_append_time,
+    stamp_max_timestamp,
 };
 pub use builder::{BatchBuilder, BatchOptions, RecordData, empty_batch};
 pub use compression::{Compression, CompressionError, Decompressor, compress, decompress};
