@@ -5,6 +5,9 @@
 //! never changes.
 
 mod pool;
+mod slab;
+
+pub use slab::SlabBuf;
 
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;

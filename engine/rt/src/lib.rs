@@ -65,7 +65,7 @@ pub mod task;
 mod time;
 mod uring;
 
-pub use buffer::{AlignedBuf, BLOCK_BYTES};
+pub use buffer::{AlignedBuf, BLOCK_BYTES, SlabBuf};
 pub use counters::{Counters, counters};
 pub use dir::{Dir, DirLock, Entry, EntryKind, FileOptions, NAME_BYTES_MAX};
 pub use error::{Error, Result, RunError, StartError};
