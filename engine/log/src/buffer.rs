@@ -1,12 +1,11 @@
 //! Buffers for direct I/O that grow: what frames, extents and manifests are encoded into.
 //!
 //! Keeps: memory is aligned to blocks at every size; growing doubles, so a byte is moved less than
-//! once on average; what is frozen holds at most twice the memory of its bytes, because tails keep
-//! frames for long.
+//! once on average; frames, which tails keep for long, hold no more than their blocks.
 
-use crate::format::{BLOCK_BYTES, FrameBuffer};
+use crate::format::{FrameBuffer, SplitBuffer};
 use bytes::Bytes;
-use engine_rt::AlignedBuf;
+use engine_rt::{AlignedBuf, SlabBuf};
 
 /// An aligned buffer that grows.
 #[derive(Debug)]
@@ -20,6 +19,11 @@ impl GrowBuf {
         Self {
             buffer: AlignedBuf::with_capacity(bytes),
         }
+    }
+
+    /// The bytes, from now on immutable and shared; all memory of the buffer lives as long.
+    pub(crate) fn freeze(self) -> Bytes {
+        self.buffer.freeze()
     }
 
     fn reserve(&mut self, bytes: usize) {
@@ -47,15 +51,68 @@ impl FrameBuffer for GrowBuf {
     fn as_mut_slice(&mut self) -> &mut [u8] {
         self.buffer.as_mut_slice()
     }
+}
 
-    fn freeze(self) -> Bytes {
-        let bytes = self.buffer.len();
-        if self.buffer.capacity() / 2 <= bytes.next_multiple_of(BLOCK_BYTES) {
-            return self.buffer.freeze();
+/// What frames of a lane are built in, one after the other, out of the same memory.
+///
+/// Keeps: a frame holds no more memory than its blocks; only a frame that outgrows what is left of
+/// the memory is moved, once.
+#[derive(Debug)]
+pub(crate) struct LaneBuf {
+    slab: SlabBuf,
+}
+
+impl LaneBuf {
+    /// Memory that many frames share, in bytes.
+    const SLAB_BYTES: usize = 1 << 20;
+
+    /// An empty buffer with room for a frame of `bytes`: what is left in `rest`, if that is enough.
+    /// A frame that is larger than what frames share gets memory of its own, and `rest` stays.
+    pub(crate) fn with_capacity(rest: &mut Option<Self>, bytes: usize) -> Self {
+        if bytes > Self::SLAB_BYTES {
+            return Self {
+                slab: SlabBuf::with_capacity(bytes),
+            };
         }
-        let mut smaller = AlignedBuf::with_capacity(bytes);
-        smaller.extend_from_slice(self.buffer.as_slice());
-        smaller.freeze()
+        rest.take_if(|rest| rest.slab.remaining() >= bytes)
+            .unwrap_or_else(|| Self {
+                slab: SlabBuf::with_capacity(Self::SLAB_BYTES),
+            })
+    }
+
+    /// Makes this buffer, which is empty, `rest`, if it has more room.
+    pub(crate) fn put_back(self, rest: &mut Option<Self>) {
+        let room = rest.as_ref().map_or(0, |rest| rest.slab.remaining());
+        if self.slab.remaining() > room {
+            *rest = Some(self);
+        }
+    }
+}
+
+impl FrameBuffer for LaneBuf {
+    fn len(&self) -> usize {
+        self.slab.len()
+    }
+
+    fn extend_from_slice(&mut self, bytes: &[u8]) {
+        if self.slab.remaining() < bytes.len() {
+            let needed = self.slab.len().saturating_add(bytes.len());
+            // What frames grow by later finds room too.
+            let mut slab = SlabBuf::with_capacity(needed.saturating_mul(2).max(Self::SLAB_BYTES));
+            slab.extend_from_slice(self.slab.as_slice());
+            self.slab = slab;
+        }
+        self.slab.extend_from_slice(bytes);
+    }
+
+    fn as_mut_slice(&mut self) -> &mut [u8] {
+        self.slab.as_mut_slice()
+    }
+}
+
+impl SplitBuffer for LaneBuf {
+    fn split(&mut self) -> Bytes {
+        self.slab.split()
     }
 }
 

@@ -24,10 +24,13 @@ mod wire;
 
 pub use current::{Current, LaneFile, LaneImage};
 pub use entry::{CommitId, Entry, EntryKind, EntryRow};
-pub use extent::{ExtentHeader, ExtentKind, ExtentPlace, ExtentView, encode_extent, extent_bytes};
+pub use extent::{
+    ExtentHeader, ExtentKind, ExtentPlace, ExtentView, SummedChunk, encode_extent,
+    encode_summed_extent, extent_bytes,
+};
 pub use frame::{
     FinishedFrame, FrameBuffer, FrameBuilder, FrameFull, FrameHeader, FramePlace, FrameView,
-    PayloadRange,
+    PayloadRange, SplitBuffer,
 };
 pub use index::{Footer, IndexBlock, IndexRow};
 pub use manifest::{

@@ -1,7 +1,7 @@
 //! The lane: group commit of everything that changes a log of this shard.
 //!
 //! Entries are copied into the open frame; a frame leaves when none is in flight, or when it holds
-//! 64 KiB or the one before it completes; one flush at a time makes what was written durable.
+//! `frame_bytes_early` or the one before it completes; one flush at a time makes what was written durable.
 //!
 //! Keeps:
 //! - a sequence is written once, at one place, within a run;
@@ -21,11 +21,11 @@ mod write;
 pub(crate) use files::{HalfFile, write_zeros_to};
 pub(crate) use place::Put;
 
-use crate::buffer::GrowBuf;
+use crate::buffer::LaneBuf;
 use crate::error::{FenceCause, StorageError};
 use crate::fence::FenceSignal;
 use crate::format::{FrameBuilder, PayloadRange, padded};
-use crate::number::{to_u64, to_usize};
+use crate::number::to_u64;
 use crate::options::StorageOptions;
 use crate::partition_log::PartitionLog;
 use bytes::Bytes;
@@ -67,6 +67,7 @@ enum HalfState {
 struct OpenAppend {
     log: PartitionLog,
     range: PayloadRange,
+    crc: u32,
     first: Offset,
     last: Offset,
     max_timestamp: Timestamp,
@@ -80,7 +81,7 @@ struct FrameEnd {
 
 /// The frame that takes entries.
 struct OpenFrame {
-    builder: FrameBuilder<GrowBuf>,
+    builder: FrameBuilder<LaneBuf>,
     half: usize,
     position: u64,
     bytes_max: usize,
@@ -129,7 +130,8 @@ struct State {
     unflushed_bytes: u64,
     unflushed_since: Moment,
     flush_wanted: u64,
-    frame_capacity: usize,
+    /// What is left of the memory frames are built in.
+    rest: Option<LaneBuf>,
     last_frame: Moment,
     last_carried: u64,
     last_entries: u64,
@@ -202,7 +204,7 @@ impl Lane {
                 unflushed_bytes: 0,
                 unflushed_since: Moment(0),
                 flush_wanted: 0,
-                frame_capacity: 0,
+                rest: None,
                 last_frame: Moment(0),
                 last_carried: 0,
                 last_entries: 0,
@@ -419,14 +421,5 @@ impl Lane {
     fn file(&self, half: usize) -> &HalfFile {
         let [a, b] = &self.files;
         if half == 0 { a } else { b }
-    }
-
-    fn initial_capacity(&self, state: &State, payload_bytes: usize) -> usize {
-        let largest = to_usize(u64::from(self.options.frame_bytes_target));
-        let usual = state.frame_capacity.clamp(
-            crate::format::BLOCK_BYTES,
-            largest.max(crate::format::BLOCK_BYTES),
-        );
-        usual.max(padded(payload_bytes.saturating_add(256)))
     }
 }

@@ -27,12 +27,19 @@ pub(crate) struct TailBatch {
     pub(crate) frame: Bytes,
     /// Place of the batch in it.
     pub(crate) range: Range<usize>,
+    /// Checksum of all its bytes.
+    pub(crate) crc: u32,
 }
 
 impl TailBatch {
     /// Its size.
     pub(crate) fn len(&self) -> u64 {
         to_u64(self.range.len())
+    }
+
+    /// Its bytes.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.frame.get(self.range.clone()).unwrap_or_default()
     }
 
     /// The batch as a slice that keeps its frame alive.

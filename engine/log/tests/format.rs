@@ -18,10 +18,11 @@ mod hostile;
 mod samples;
 
 use bytes::{Bytes, BytesMut};
+use engine_codec::{BatchBuilder, BatchOptions, RecordData, set_broker_fields};
 use engine_log::format::{
-    BLOCK_BYTES, CommitId, Current, Entry, ExtentHeader, ExtentKind, ExtentView, FileId, Footer,
-    FormatError, FrameBuilder, FrameFull, FrameHeader, FrameView, IndexBlock, ManifestHead,
-    ManifestReader, ManifestWriter, encode_extent,
+    BLOCK_BYTES, CommitId, Current, Entry, EntryKind, EntryRow, ExtentHeader, ExtentKind,
+    ExtentView, FileId, Footer, FormatError, FrameBuilder, FrameFull, FrameHeader, FrameView,
+    IndexBlock, ManifestHead, ManifestReader, ManifestWriter, encode_extent,
 };
 use engine_model::{LeaderEpoch, Offset, Timestamp};
 use proptest::prelude::*;
@@ -120,7 +121,7 @@ fn entries_of_one_commit_carry_its_number() {
     builder.push(&append(1, commit)).unwrap();
     builder.push(&append(2, None)).unwrap();
     builder.push(&append(3, commit)).unwrap();
-    let finished = builder.finish(frame_place(), 1, 0).unwrap();
+    let (finished, _) = builder.finish(frame_place(), 1, 0).unwrap();
     let view = FrameView::decode(&finished.bytes, &frame_place()).unwrap();
     let commits: Vec<_> = view.rows().map(|row| (row.log, row.commit)).collect();
     assert_eq!(
@@ -148,10 +149,44 @@ fn a_payload_may_be_patched_until_the_frame_is_finished() {
     let range = builder.push(&entries()[1]).unwrap();
     assert_eq!(builder.payload_mut(range), &records[..]);
     builder.payload_mut(range)[..5].copy_from_slice(b"BATCH");
-    let finished = builder.finish(frame_place(), 1, 0).unwrap();
+    let (finished, _) = builder.finish(frame_place(), 1, 0).unwrap();
     assert_eq!(&finished.payload(range)[..], b"BATCH one");
     let view = FrameView::decode(&finished.bytes, &frame_place()).unwrap();
     assert_eq!(view.verify(), Ok(()));
+}
+
+#[test]
+fn a_batch_in_a_frame_is_summed_by_its_own_checksum() {
+    for value_bytes in [0, 1, 4000, 300_000] {
+        let value = vec![7; value_bytes];
+        let mut batch = BatchBuilder::new(BatchOptions::default());
+        batch
+            .append(&RecordData {
+                timestamp: Timestamp(1),
+                key: None,
+                value: Some(&value),
+                headers: &[],
+            })
+            .unwrap();
+        let batch = batch.build().unwrap();
+        let mut builder = FrameBuilder::new(BytesMut::new());
+        let row = EntryRow {
+            leader_epoch: LeaderEpoch::new(3),
+            first: Offset::new(5),
+            last: Offset::new(5),
+            ..EntryRow::new(EntryKind::Append, log_id(1), 0)
+        };
+        let (range, crc) = builder
+            .append_batch(row, &batch, |batch| {
+                set_broker_fields(batch, Offset::new(5), LeaderEpoch::new(3)).unwrap();
+            })
+            .unwrap();
+        let (finished, _) = builder.finish(frame_place(), 1, 0).unwrap();
+        assert_eq!(crc, engine_codec::crc::crc32c(&finished.payload(range)));
+        let view = FrameView::decode(&finished.bytes, &frame_place()).unwrap();
+        assert_eq!(view.verify(), Ok(()));
+        assert_eq!(view.rows().next().unwrap().crc, crc);
+    }
 }
 
 #[test]
@@ -176,7 +211,7 @@ fn a_frame_takes_no_more_than_its_limits() {
     builder.push(&big).unwrap();
     let full = builder.push(&big);
     assert!(matches!(full, Err(FrameFull { bytes, .. }) if bytes == 32 << 20));
-    let finished = builder.finish(frame_place(), 1, 0).unwrap();
+    let (finished, _) = builder.finish(frame_place(), 1, 0).unwrap();
     let view = FrameView::decode(&finished.bytes, &frame_place()).unwrap();
     assert_eq!(view.verify(), Ok(()));
 }
@@ -500,7 +535,7 @@ proptest! {
             expected.push(entry);
         }
         let size = builder.bytes();
-        let finished = builder.finish(frame_place(), 10, 9).unwrap();
+        let (finished, _) = builder.finish(frame_place(), 10, 9).unwrap();
         prop_assert_eq!(finished.bytes.len(), size.next_multiple_of(BLOCK_BYTES));
         prop_assert_eq!(finished.header.frame_bytes(), finished.bytes.len());
         let view = FrameView::decode(&finished.bytes, &frame_place()).unwrap();

@@ -197,9 +197,32 @@ pub fn encode_extent(
     chunks: &[Bytes],
     out: &mut impl FrameBuffer,
 ) -> Result<usize, FormatError> {
+    let chunks = chunks.iter().map(|chunk| SummedChunk {
+        bytes: chunk,
+        crc: crc32c::crc32c(chunk),
+    });
+    encode_summed_extent(place, header, chunks, out)
+}
+
+/// A part of a payload, and the checksum of its bytes alone.
+#[derive(Clone, Copy, Debug)]
+pub struct SummedChunk<'a> {
+    /// The part.
+    pub bytes: &'a [u8],
+    /// Its CRC-32C.
+    pub crc: u32,
+}
+
+/// As [`encode_extent`], of chunks whose checksums are known: the bytes are copied, not read.
+pub fn encode_summed_extent<'a>(
+    place: &ExtentPlace,
+    header: &ExtentHeader,
+    chunks: impl Iterator<Item = SummedChunk<'a>> + Clone,
+    out: &mut impl FrameBuffer,
+) -> Result<usize, FormatError> {
     let payload_bytes = chunks
-        .iter()
-        .fold(0_usize, |sum, chunk| sum.saturating_add(chunk.len()));
+        .clone()
+        .fold(0_usize, |sum, chunk| sum.saturating_add(chunk.bytes.len()));
     if payload_bytes > EXTENT_PAYLOAD_BYTES_MAX {
         return Err(FormatError::TooLarge {
             what: WHAT,
@@ -213,14 +236,14 @@ pub fn encode_extent(
     }
     .encode();
     let crc = chunks
-        .iter()
+        .clone()
         .fold(crc_without(place.seed(), &header, CRC_AT), |crc, chunk| {
-            crc32c::crc32c_append(crc, chunk)
+            engine_codec::crc::crc32c_combine(crc, chunk.crc, chunk.bytes.len())
         });
     put_crc(&mut header, CRC_AT, crc);
     out.extend_from_slice(&header);
     for chunk in chunks {
-        out.extend_from_slice(chunk);
+        out.extend_from_slice(chunk.bytes);
     }
     out.pad_to_block();
     Ok(extent_bytes(payload_bytes))

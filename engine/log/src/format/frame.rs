@@ -15,7 +15,7 @@
 mod builder;
 mod view;
 
-pub use builder::{FinishedFrame, FrameBuffer, FrameBuilder, FrameFull, PayloadRange};
+pub use builder::{FinishedFrame, FrameBuffer, FrameBuilder, FrameFull, PayloadRange, SplitBuffer};
 pub use view::FrameView;
 
 use super::wire::{Fields, crc_without, expect_crc, length_field, put_crc, put_file_id, size};

@@ -5,7 +5,7 @@
 
 use super::{CLOSED_FRAMES_MAX, FrameEnd, HalfState, Lane, OpenAppend, OpenFrame, PendingFrame};
 use super::{ClosedFrame, State};
-use crate::buffer::GrowBuf;
+use crate::buffer::LaneBuf;
 use crate::error::{FenceCause, StorageError};
 use crate::format::{
     BLOCK_BYTES, ENTRY_BYTES, Entry, EntryRow, FRAME_ENTRIES_MAX, FRAME_HEADER_BYTES, FrameBuilder,
@@ -103,9 +103,9 @@ impl Lane {
         let bytes_max = u64::from(self.options.frame_bytes_target)
             .max(needed)
             .min(left);
-        let capacity = self.initial_capacity(&state, payload_bytes);
+        let buffer = LaneBuf::with_capacity(&mut state.rest, to_usize(needed));
         state.open = Some(OpenFrame {
-            builder: FrameBuilder::new(GrowBuf::with_capacity(capacity)),
+            builder: FrameBuilder::new(buffer),
             half: state.half,
             position: state.position,
             bytes_max: to_usize(bytes_max),
@@ -152,22 +152,23 @@ impl Lane {
         self.switch_half(to_u64(BLOCK_BYTES))
     }
 
-    /// Puts a batch into the open frame, which `make_room` has seen to; `patch` changes the copy.
+    /// Puts a batch into the open frame, which `make_room` has seen to; `patch` changes the copy,
+    /// whose own checksum must then be good.
     pub(crate) fn put_append(&self, put: &Put<'_>, patch: impl FnOnce(&mut [u8])) {
         let mut state = self.state.borrow_mut();
-        let appended = state
-            .open
-            .as_mut()
-            .and_then(|open| Some((open.builder.append(put.row, put.payload).ok()?, open)));
-        let Some((range, open)) = appended else {
+        let appended = state.open.as_mut().and_then(|open| {
+            let appended = open.builder.append_batch(put.row, put.payload, patch);
+            Some((appended.ok()?, open))
+        });
+        let Some(((range, crc), open)) = appended else {
             drop(state);
             self.misplaced();
             return;
         };
-        patch(open.builder.payload_mut(range));
         open.appends.push(OpenAppend {
             log: put.log.clone(),
             range,
+            crc,
             first: put.first,
             last: put.last,
             max_timestamp: put.max_timestamp,
@@ -180,8 +181,11 @@ impl Lane {
             }
             _ => push_end(&mut state, put.log, end),
         }
+        let may_leave = self.open_may_leave(&state);
         drop(state);
-        self.work.notify_one();
+        if may_leave {
+            self.work.notify_one();
+        }
     }
 
     /// Puts any other entry; returns the sequence of its frame, which is flushed soon.
@@ -229,8 +233,8 @@ impl Lane {
             file: self.file(open.half).id,
             position: open.position,
         };
-        let frame = match open.builder.finish(place, sequence, durable) {
-            Ok(frame) => frame,
+        let (frame, rest) = match open.builder.finish(place, sequence, durable) {
+            Ok(finished) => finished,
             Err(error) => {
                 // The limits of `append` rule it out; what was taken must not be acknowledged.
                 tracing::error!(%error, "a frame cannot be closed");
@@ -251,13 +255,14 @@ impl Lane {
                 sequence,
                 frame: frame.bytes.clone(),
                 range: append.range.as_range(),
+                crc: append.crc,
             });
         }
         let mut state = self.state.borrow_mut();
         let bytes = to_u64(frame.bytes.len());
         state.next_sequence = sequence.saturating_add(1);
         state.position = open.position.saturating_add(bytes);
-        state.frame_capacity = frame.bytes.len();
+        rest.put_back(&mut state.rest);
         state.last_frame = engine_rt::now();
         state.last_carried = durable;
         if entries > 0 {

@@ -1,20 +1,27 @@
 //! Writing closed frames, two at a time, and telling logs what was written.
 
-use super::{ClosedFrame, DEPTH, FrameEnd, Lane};
+use super::{ClosedFrame, DEPTH, FrameEnd, Lane, State};
 use crate::number::{to_u64, to_usize};
 use engine_model::Offset;
 use engine_rt::task::TaskSet;
 use std::rc::Rc;
 
 impl Lane {
-    /// Writes frames until the lane stops. One such task a lane.
-    pub(crate) async fn write_frames(self: Rc<Self>, tasks: TaskSet) {
+    /// Starts what writes frames until the lane stops: a task for each that may be in flight.
+    pub(crate) fn start_writing(self: &Rc<Self>, tasks: &TaskSet) {
+        for _ in 0..DEPTH {
+            tasks.spawn(Rc::clone(self).write_frames());
+        }
+    }
+
+    async fn write_frames(self: Rc<Self>) {
         loop {
-            while let Some(frame) = self.next_frame() {
-                let lane = Rc::clone(&self);
-                tasks.spawn(async move { lane.write_frame(frame).await });
+            if let Some(frame) = self.next_frame() {
+                self.write_frame(frame).await;
             }
             if self.is_over() {
+                // The other writers may have waited for this one.
+                self.work.notify_all();
                 return;
             }
             self.work.notified().await;
@@ -41,11 +48,7 @@ impl Lane {
             if state.in_flight >= DEPTH {
                 return None;
             }
-            let early = u64::from(self.options.frame_bytes_early);
-            state.closed.is_empty()
-                && state.open.as_ref().is_some_and(|open| {
-                    state.in_flight == 0 || to_u64(open.builder.bytes()) >= early
-                })
+            state.closed.is_empty() && self.open_may_leave(&state)
         };
         if must_close {
             self.close_open();
@@ -53,7 +56,21 @@ impl Lane {
         let mut state = self.state.borrow_mut();
         let frame = state.closed.pop_front()?;
         state.in_flight = state.in_flight.saturating_add(1);
+        if !state.closed.is_empty() || self.open_may_leave(&state) {
+            // Another writer's.
+            self.work.notify_one();
+        }
         Some(frame)
+    }
+
+    /// Whether the open frame, if any, is not to wait for more: nothing is on its way to the disk, or
+    /// there is enough in it for a write of its own.
+    pub(super) fn open_may_leave(&self, state: &State) -> bool {
+        let early = u64::from(self.options.frame_bytes_early);
+        state
+            .open
+            .as_ref()
+            .is_some_and(|open| state.in_flight == 0 || to_u64(open.builder.bytes()) >= early)
     }
 
     async fn write_frame(&self, frame: ClosedFrame) {
@@ -76,7 +93,7 @@ impl Lane {
 
     /// Notes that a frame was written, and announces all that are now written without a gap.
     fn written(&self, sequence: u64) {
-        let newly = {
+        let (newly, must_look) = {
             let mut state = self.state.borrow_mut();
             let mut newly: Vec<(crate::PartitionLog, Offset)> = Vec::new();
             if state.unflushed_bytes == 0 {
@@ -103,16 +120,25 @@ impl Lane {
                 written = frame.sequence;
                 newly.extend(frame.ends.iter().map(FrameEnd::share));
             }
+            // With bytes unflushed before, the flusher has its time set already.
+            let is_first = state.written_sequence <= state.durable_sequence;
             state.written_sequence = written;
             state.unflushed_bytes = state.unflushed_bytes.saturating_add(bytes);
-            newly
+            let must_look = is_first
+                || state.flush_wanted > state.durable_sequence
+                || state.unflushed_bytes >= self.options.written_flush_bytes
+                || self.is_stopping.get();
+            (newly, must_look)
         };
         if self.fence.cause().is_none() {
             for (log, end) in &newly {
                 log.written_to(*end);
             }
         }
-        self.flush.notify_one();
+        if must_look {
+            self.flush.notify_one();
+        }
+        // The writers run behind all that was just woken, which may join the next frame.
         self.work.notify_one();
         self.progress.notify_all();
     }

@@ -159,6 +159,7 @@ impl RecoveringLog {
                 last: header.last_offset(),
                 max_timestamp,
                 sequence,
+                crc: engine_codec::crc::crc32c(&bytes),
                 frame: bytes,
                 range,
             });

@@ -6,12 +6,12 @@ use super::file_name;
 use crate::buffer::GrowBuf;
 use crate::error::StorageError;
 use crate::format::{
-    EXTENT_BYTES_TARGET, ExtentHeader, ExtentKind, ExtentPlace, FileId, FormatError, FrameBuffer,
-    INDEX_ROWS, IndexBlock, IndexRow, SegmentImage, encode_extent, extent_bytes,
+    BLOCK_BYTES, EXTENT_BYTES_TARGET, EXTENT_HEADER_BYTES, ExtentHeader, ExtentKind, ExtentPlace,
+    FileId, FormatError, FrameBuffer, INDEX_ROWS, IndexBlock, IndexRow, SegmentImage, SummedChunk,
+    encode_extent, encode_summed_extent,
 };
 use crate::number::{to_u64, to_usize};
 use crate::tail::TailBatch;
-use bytes::Bytes;
 use engine_model::{LogId, Offset, Timestamp};
 use engine_rt::{Dir, File, FileOptions};
 
@@ -102,10 +102,7 @@ impl SegmentWriter {
 
     /// Writes batches as extents, in one write.
     pub(crate) async fn append(&mut self, batches: &[TailBatch]) -> Result<(), StorageError> {
-        let total = batches
-            .iter()
-            .fold(0, |sum: u64, batch| sum.saturating_add(batch.len()));
-        let mut out = GrowBuf::with_capacity(extent_bytes(to_usize(total)));
+        let mut out = GrowBuf::with_capacity(write_bytes_max(batches));
         #[cfg(odradek_planted)]
         let batches = &self.reopen_last_extent(batches);
         let mut image = self.image;
@@ -128,7 +125,10 @@ impl SegmentWriter {
         let (Some(first), Some(last)) = (batches.first(), batches.last()) else {
             return Ok(());
         };
-        let chunks: Vec<Bytes> = batches.iter().map(TailBatch::share).collect();
+        let chunks = batches.iter().map(|batch| SummedChunk {
+            bytes: batch.bytes(),
+            crc: batch.crc,
+        });
         let max_timestamp = batches
             .iter()
             .map(|batch| batch.max_timestamp)
@@ -144,7 +144,10 @@ impl SegmentWriter {
             previous_index: None,
         };
         let position = image.bytes;
-        let bytes = self.encode_at(position, &header, &chunks, out)?;
+        let place = self.place(position);
+        let bytes = encode_summed_extent(&place, &header, chunks, out)
+            .map(to_u64)
+            .map_err(|error| encode_error(&error))?;
         self.rows.push(IndexRow {
             first: first.first,
             last: last.last,
@@ -167,21 +170,12 @@ impl SegmentWriter {
         Ok(())
     }
 
-    fn encode_at(
-        &self,
-        position: u64,
-        header: &ExtentHeader,
-        chunks: &[Bytes],
-        out: &mut GrowBuf,
-    ) -> Result<u64, StorageError> {
-        let place = ExtentPlace {
+    fn place(&self, position: u64) -> ExtentPlace {
+        ExtentPlace {
             log: self.log,
             file: self.image.file,
             position,
-        };
-        encode_extent(&place, header, chunks, out)
-            .map(to_u64)
-            .map_err(|error| encode_error(&error))
+        }
     }
 
     /// Adds an index block of the rows that no full one holds.
@@ -196,7 +190,9 @@ impl SegmentWriter {
         };
         let (header, payload) = block.encode().map_err(|error| encode_error(&error))?;
         let position = image.bytes;
-        let bytes = self.encode_at(position, &header, &[payload], out)?;
+        let bytes = encode_extent(&self.place(position), &header, &[payload], out)
+            .map(to_u64)
+            .map_err(|error| encode_error(&error))?;
         image.last_index = Some(position);
         image.bytes = image.bytes.saturating_add(bytes);
         self.lacks_index = false;
@@ -224,7 +220,7 @@ impl SegmentWriter {
         if !self.lacks_index {
             return Ok(());
         }
-        let mut out = GrowBuf::with_capacity(crate::format::BLOCK_BYTES);
+        let mut out = GrowBuf::with_capacity(BLOCK_BYTES);
         let mut image = self.image;
         self.encode_index(&mut image, &mut out)?;
         self.write(out, image).await
@@ -284,6 +280,22 @@ impl SegmentWriter {
     #[cfg(not(odradek_planted))]
     #[expect(clippy::unused_self, reason = "the planted twin uses it")]
     pub(crate) fn rewind(&mut self, _cut: Offset) {}
+}
+
+/// Bytes that these batches make at most, as extents and with an index block.
+fn write_bytes_max(batches: &[TailBatch]) -> usize {
+    let total = batches
+        .iter()
+        .fold(0, |sum: u64, batch| sum.saturating_add(batch.len()));
+    // Of two neighbouring extents the batches together are above the target.
+    let extents = to_usize(total)
+        .saturating_mul(2)
+        .div_ceil(EXTENT_BYTES_TARGET)
+        .saturating_add(1)
+        .min(batches.len());
+    let units = extents.saturating_add(2);
+    let overhead = EXTENT_HEADER_BYTES.saturating_add(BLOCK_BYTES);
+    to_usize(total).saturating_add(units.saturating_mul(overhead))
 }
 
 /// How many of these batches make the next extent: up to the target size, at least one.

@@ -93,7 +93,7 @@ impl Store {
             }
         }));
         let tasks = &self.tasks;
-        tasks.spawn(Rc::clone(lane).write_frames(tasks.clone()));
+        lane.start_writing(tasks);
         tasks.spawn(Rc::clone(lane).flush_frames());
         tasks.spawn(Rc::clone(lane).send_heartbeats());
         tasks.spawn_background(upkeep::run(Rc::clone(&self.core), root));

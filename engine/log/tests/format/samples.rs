@@ -169,6 +169,7 @@ pub fn frame() -> Vec<u8> {
     builder
         .finish(frame_place(), 77, 75)
         .unwrap()
+        .0
         .bytes
         .to_vec()
 }
@@ -178,6 +179,7 @@ pub fn heartbeat() -> Vec<u8> {
     builder
         .finish(frame_place(), 78, 76)
         .unwrap()
+        .0
         .bytes
         .to_vec()
 }

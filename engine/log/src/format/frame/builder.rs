@@ -1,7 +1,8 @@
 //! Building a frame: entries are added as they come, the header is written when it leaves.
 //!
 //! Keeps: a payload is copied once, into its final place (a growing buffer may move it); what it
-//! holds may still be changed until `finish`, where all checksums are made.
+//! holds may still be changed until `finish`, where checksums are made: all but those of batches,
+//! which follow from the batch's own.
 
 use super::{FrameHeader, FramePlace, WHAT};
 use crate::format::entry::{Entry, EntryRow};
@@ -21,8 +22,6 @@ pub trait FrameBuffer {
     fn extend_from_slice(&mut self, bytes: &[u8]);
     /// All it holds, to be changed in place.
     fn as_mut_slice(&mut self) -> &mut [u8];
-    /// The bytes, from now on immutable and shared.
-    fn freeze(self) -> Bytes;
 
     /// Whether it holds nothing.
     fn is_empty(&self) -> bool {
@@ -37,6 +36,12 @@ pub trait FrameBuffer {
     }
 }
 
+/// A buffer of many frames, one after the other.
+pub trait SplitBuffer: FrameBuffer {
+    /// The bytes, from now on immutable and shared; the buffer is empty then.
+    fn split(&mut self) -> Bytes;
+}
+
 impl FrameBuffer for BytesMut {
     fn len(&self) -> usize {
         Self::len(self)
@@ -49,9 +54,11 @@ impl FrameBuffer for BytesMut {
     fn as_mut_slice(&mut self) -> &mut [u8] {
         self
     }
+}
 
-    fn freeze(self) -> Bytes {
-        Self::freeze(self)
+impl SplitBuffer for BytesMut {
+    fn split(&mut self) -> Bytes {
+        Self::split(self).freeze()
     }
 }
 
@@ -109,7 +116,16 @@ impl FinishedFrame {
 #[derive(Debug)]
 pub struct FrameBuilder<B> {
     buffer: B,
-    rows: Vec<(EntryRow, PayloadRange)>,
+    rows: Vec<Row>,
+}
+
+/// An entry that was added.
+#[derive(Debug)]
+struct Row {
+    entry: EntryRow,
+    range: PayloadRange,
+    /// Whether `entry.crc` is made already.
+    has_crc: bool,
 }
 
 impl<B: FrameBuffer> FrameBuilder<B> {
@@ -162,15 +178,40 @@ impl<B: FrameBuffer> FrameBuilder<B> {
             start,
             end: self.buffer.len(),
         };
-        self.rows.push((
-            EntryRow {
+        self.rows.push(Row {
+            entry: EntryRow {
                 length,
                 crc: 0,
                 ..row
             },
             range,
-        ));
+            has_crc: false,
+        });
         Ok(range)
+    }
+
+    /// Adds an entry whose payload is one record batch, which `patch` may change in its place, and
+    /// returns with its place the checksum of all of it.
+    ///
+    /// That is made from the batch's own checksum, which must be good when `patch` has run; the
+    /// bytes are not read again. So a batch that changes in memory after it was checked is found
+    /// out wherever it is read.
+    pub fn append_batch(
+        &mut self,
+        row: EntryRow,
+        batch: &[u8],
+        patch: impl FnOnce(&mut [u8]),
+    ) -> Result<(PayloadRange, u32), FrameFull> {
+        let range = self.append(row, batch)?;
+        let placed = self.payload_mut(range);
+        patch(placed);
+        let crc = engine_codec::crc32c_of_whole(placed);
+        debug_assert_eq!(crc, crc32c::crc32c(placed), "the batch was checked");
+        if let Some(row) = self.rows.last_mut() {
+            row.entry.crc = crc;
+            row.has_crc = true;
+        }
+        Ok((range, crc))
     }
 
     /// Adds an entry.
@@ -187,7 +228,8 @@ impl<B: FrameBuffer> FrameBuilder<B> {
             .unwrap_or_default()
     }
 
-    /// Makes all checksums, writes table and header, pads to a whole block.
+    /// Makes the checksums, writes table and header, pads to a whole block; gives the buffer back,
+    /// empty, for the next frame.
     ///
     /// Errors: `FormatError::TooLarge`, which the limits of `append` rule out.
     pub fn finish(
@@ -195,13 +237,25 @@ impl<B: FrameBuffer> FrameBuilder<B> {
         place: FramePlace,
         sequence: u64,
         durable_sequence: u64,
-    ) -> Result<FinishedFrame, FormatError> {
+    ) -> Result<(FinishedFrame, B), FormatError>
+    where
+        B: SplitBuffer,
+    {
         let payload_bytes = self.buffer.len().saturating_sub(FRAME_HEADER_BYTES);
         let mut table = Vec::with_capacity(self.rows.len().saturating_mul(ENTRY_BYTES));
-        for (row, range) in &self.rows {
-            let payload = self.buffer.as_mut_slice().get(range.as_range());
-            let crc = crc32c::crc32c(payload.unwrap_or_default());
-            EntryRow { crc, ..*row }.encode(&mut table);
+        for Row {
+            entry,
+            range,
+            has_crc,
+        } in &self.rows
+        {
+            let crc = if *has_crc {
+                entry.crc
+            } else {
+                let payload = self.buffer.as_mut_slice().get(range.as_range());
+                crc32c::crc32c(payload.unwrap_or_default())
+            };
+            EntryRow { crc, ..*entry }.encode(&mut table);
         }
         let header = FrameHeader {
             place,
@@ -222,9 +276,7 @@ impl<B: FrameBuffer> FrameBuilder<B> {
         }
         debug_assert_eq!(self.buffer.len(), header.frame_bytes());
         debug_assert_eq!(size(header.payload_bytes), payload_bytes);
-        Ok(FinishedFrame {
-            bytes: self.buffer.freeze(),
-            header,
-        })
+        let bytes = self.buffer.split();
+        Ok((FinishedFrame { bytes, header }, self.buffer))
     }
 }
