@@ -27,6 +27,9 @@ pub enum Bug {
     CaptureTooLate,
     /// A truncation writes into the old segment above the cut instead of opening a new one.
     OverwriteAboveCut,
+    /// A repeat is acknowledged at once, its original still being on its way to the disk. Planted
+    /// where replicas wait, and found by their tests.
+    DuplicateAcknowledgedEarly,
 }
 
 impl Bug {
@@ -41,6 +44,7 @@ impl Bug {
         Self::HalfReusedBeforeManifestSync,
         Self::CaptureTooLate,
         Self::OverwriteAboveCut,
+        Self::DuplicateAcknowledgedEarly,
     ];
 
     /// Its name on the command line and in the table.
@@ -55,6 +59,7 @@ impl Bug {
             Self::HalfReusedBeforeManifestSync => "half-reused-before-manifest-sync",
             Self::CaptureTooLate => "capture-too-late",
             Self::OverwriteAboveCut => "overwrite-above-cut",
+            Self::DuplicateAcknowledgedEarly => "duplicate-acknowledged-early",
         }
     }
 

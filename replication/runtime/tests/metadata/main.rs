@@ -12,5 +12,6 @@
 mod crash;
 mod faults;
 mod life;
+mod repeats;
 mod rig;
 mod serving;
