@@ -1,7 +1,7 @@
 //! The lane: group commit of everything that changes a log of this shard.
 //!
-//! Entries are copied into the open frame; a frame leaves when none is in flight, or when it holds
-//! `frame_bytes_early` or the one before it completes; one flush at a time makes what was written durable.
+//! Entries are copied into the open frame; a frame leaves when none is in flight and most of the
+//! appends that are expected are in it (`gather`), or when it holds `frame_bytes_early`; one flush at a time makes what was written durable.
 //!
 //! Keeps:
 //! - a sequence is written once, at one place, within a run;
@@ -14,6 +14,7 @@
 
 mod files;
 mod flush;
+mod gather;
 mod heartbeat;
 mod place;
 mod write;
@@ -31,6 +32,7 @@ use crate::partition_log::PartitionLog;
 use bytes::Bytes;
 use engine_model::{DirectoryId, Moment, Offset, Timestamp};
 use engine_rt::sync::{Notify, Semaphore};
+use gather::Gather;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -88,6 +90,8 @@ struct OpenFrame {
     appends: Vec<OpenAppend>,
     ends: Vec<FrameEnd>,
     wants_flush: bool,
+    /// Holds what nobody is to wait for longer than needed.
+    is_urgent: bool,
 }
 
 /// A frame that only has to be written.
@@ -104,6 +108,10 @@ struct PendingFrame {
     half: usize,
     bytes: u64,
     is_written: bool,
+    /// Appends in it.
+    appends: usize,
+    /// Whether they are announced when it is flushed, not when it is written.
+    wants_flush: bool,
     ends: Vec<FrameEnd>,
 }
 
@@ -125,6 +133,11 @@ struct State {
     held: VecDeque<HeldFrame>,
     held_bytes: u64,
     in_flight: usize,
+    /// A flush is under way.
+    is_flushing: bool,
+    gather: Gather,
+    /// Until when the open frame waits for more.
+    gather_until: Option<Moment>,
     written_sequence: u64,
     durable_sequence: u64,
     unflushed_bytes: u64,
@@ -199,6 +212,9 @@ impl Lane {
                 held: VecDeque::new(),
                 held_bytes: 0,
                 in_flight: 0,
+                is_flushing: false,
+                gather: Gather::default(),
+                gather_until: None,
                 written_sequence: 0,
                 durable_sequence: 0,
                 unflushed_bytes: 0,

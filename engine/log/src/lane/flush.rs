@@ -70,12 +70,14 @@ impl Lane {
     }
 
     async fn flush_to(&self, target: Target) {
+        self.state.borrow_mut().is_flushing = true;
         for file in &target.files {
             if let Err(error) = file.sync_data().await {
                 self.fail(&error);
                 return;
             }
         }
+        self.state.borrow_mut().is_flushing = false;
         #[cfg(odradek_planted)]
         let target = Target {
             sequence: if planted::is(Bug::FlushTargetAtCompletion) {
@@ -97,8 +99,12 @@ impl Lane {
         {
             let mut state = self.state.borrow_mut();
             state.durable_sequence = state.durable_sequence.max(sequence);
+            let mut appends = 0_usize;
             while let Some(frame) = state.pending.pop_front_if(|f| f.sequence <= sequence) {
                 newly.extend(frame.ends.iter().map(FrameEnd::share));
+                if frame.wants_flush {
+                    appends = appends.saturating_add(frame.appends);
+                }
                 if !frame.ends.is_empty() {
                     state.held_bytes = state.held_bytes.saturating_add(frame.bytes);
                     state.held.push_back(HeldFrame {
@@ -108,10 +114,13 @@ impl Lane {
                     });
                 }
             }
+            state.gather.announced(appends);
         }
         for (log, end) in &newly {
             log.durable_to(*end);
         }
+        // What waited for the flush may leave.
+        self.work.notify_one();
         self.closed.notify_one();
         self.progress.notify_all();
     }

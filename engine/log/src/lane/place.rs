@@ -3,6 +3,7 @@
 //! `make_room` may close the open frame and may begin the other half, which captures every log;
 //! so it runs before a log's state is looked at for an append, and `put_*` after.
 
+use super::write::Leaves;
 use super::{CLOSED_FRAMES_MAX, FrameEnd, HalfState, Lane, OpenAppend, OpenFrame, PendingFrame};
 use super::{ClosedFrame, State};
 use crate::buffer::LaneBuf;
@@ -112,6 +113,7 @@ impl Lane {
             appends: Vec::new(),
             ends: Vec::new(),
             wants_flush: false,
+            is_urgent: false,
         });
         Ok(())
     }
@@ -181,9 +183,14 @@ impl Lane {
             }
             _ => push_end(&mut state, put.log, end),
         }
-        let may_leave = self.open_may_leave(&state);
+        state.gather.taken();
+        let must_look = match self.open_leaves(&state) {
+            Leaves::Now => true,
+            Leaves::Soon => state.gather_until.is_none(),
+            Leaves::Later => false,
+        };
         drop(state);
-        if may_leave {
+        if must_look {
             self.work.notify_one();
         }
     }
@@ -194,6 +201,7 @@ impl Lane {
         let sequence = state.next_sequence;
         let put = state.open.as_mut().map(|open| {
             open.wants_flush = true;
+            open.is_urgent = true;
             open.builder.push(entry)
         });
         drop(state);
@@ -261,6 +269,7 @@ impl Lane {
         let mut state = self.state.borrow_mut();
         let bytes = to_u64(frame.bytes.len());
         state.next_sequence = sequence.saturating_add(1);
+        state.gather_until = None;
         state.position = open.position.saturating_add(bytes);
         rest.put_back(&mut state.rest);
         state.last_frame = engine_rt::now();
@@ -282,6 +291,8 @@ impl Lane {
             half: open.half,
             bytes,
             is_written: false,
+            appends: open.appends.len(),
+            wants_flush: open.wants_flush,
             ends: open.ends,
         });
         drop(state);

@@ -1,10 +1,30 @@
 //! Writing closed frames, two at a time, and telling logs what was written.
 
+use super::gather::WAIT_MAX;
 use super::{ClosedFrame, DEPTH, FrameEnd, Lane, State};
 use crate::number::{to_u64, to_usize};
-use engine_model::Offset;
+use engine_model::{Moment, Offset};
 use engine_rt::task::TaskSet;
 use std::rc::Rc;
+
+/// When the open frame is to leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leaves {
+    /// At once: nothing more is expected, or there is enough in it for a write of its own.
+    Now,
+    /// When what is expected is here, or its time is up.
+    Soon,
+    /// When what is under way has ended.
+    Later,
+}
+
+/// What a writer does next.
+enum Next {
+    Write(ClosedFrame),
+    /// Waits for more, until then.
+    Gather(Moment),
+    Nothing,
+}
 
 impl Lane {
     /// Starts what writes frames until the lane stops: a task for each that may be in flight.
@@ -16,8 +36,13 @@ impl Lane {
 
     async fn write_frames(self: Rc<Self>) {
         loop {
-            if let Some(frame) = self.next_frame() {
-                self.write_frame(frame).await;
+            match self.next() {
+                Next::Write(frame) => self.write_frame(frame).await,
+                Next::Gather(until) => {
+                    let _ = engine_rt::timeout_at(until, self.work.notified()).await;
+                    continue;
+                }
+                Next::Nothing => {}
             }
             if self.is_over() {
                 // The other writers may have waited for this one.
@@ -38,39 +63,68 @@ impl Lane {
         state.open.is_none() && state.closed.is_empty() && state.in_flight == 0
     }
 
-    /// The frame to write next, if it may leave now.
-    fn next_frame(&self) -> Option<ClosedFrame> {
+    /// What a writer does next.
+    fn next(&self) -> Next {
         if self.fence.cause().is_some() {
-            return None;
+            return Next::Nothing;
         }
-        let must_close = {
-            let state = self.state.borrow();
+        let mut leaves = Leaves::Later;
+        {
+            let mut state = self.state.borrow_mut();
             if state.in_flight >= DEPTH {
-                return None;
+                return Next::Nothing;
             }
-            state.closed.is_empty() && self.open_may_leave(&state)
-        };
-        if must_close {
+            if state.closed.is_empty() {
+                leaves = self.open_leaves(&state);
+            }
+            if leaves == Leaves::Soon {
+                let now = engine_rt::now();
+                let until = *state
+                    .gather_until
+                    .get_or_insert_with(|| now.saturating_add(WAIT_MAX));
+                if now < until {
+                    return Next::Gather(until);
+                }
+                state.gather.was_in_vain();
+                leaves = Leaves::Now;
+            }
+        }
+        if leaves == Leaves::Now {
             self.close_open();
         }
         let mut state = self.state.borrow_mut();
-        let frame = state.closed.pop_front()?;
+        let Some(frame) = state.closed.pop_front() else {
+            return Next::Nothing;
+        };
         state.in_flight = state.in_flight.saturating_add(1);
-        if !state.closed.is_empty() || self.open_may_leave(&state) {
+        if !state.closed.is_empty() || self.open_leaves(&state) == Leaves::Now {
             // Another writer's.
             self.work.notify_one();
         }
-        Some(frame)
+        Next::Write(frame)
     }
 
-    /// Whether the open frame, if any, is not to wait for more: nothing is on its way to the disk, or
-    /// there is enough in it for a write of its own.
-    pub(super) fn open_may_leave(&self, state: &State) -> bool {
+    /// When the open frame, if any, is to leave.
+    pub(super) fn open_leaves(&self, state: &State) -> Leaves {
+        let Some(open) = &state.open else {
+            return Leaves::Later;
+        };
         let early = u64::from(self.options.frame_bytes_early);
-        state
-            .open
-            .as_ref()
-            .is_some_and(|open| state.in_flight == 0 || to_u64(open.builder.bytes()) >= early)
+        let is_waited_for = open.is_urgent || self.is_closing.get();
+        if to_u64(open.builder.bytes()) >= early {
+            Leaves::Now
+        } else if state.in_flight > 0 {
+            Leaves::Later
+        } else if is_waited_for {
+            Leaves::Now
+        } else if state.is_flushing && open.wants_flush {
+            // It could not be flushed before that ends anyhow.
+            Leaves::Later
+        } else if state.gather.is_enough() {
+            Leaves::Now
+        } else {
+            Leaves::Soon
+        }
     }
 
     async fn write_frame(&self, frame: ClosedFrame) {
@@ -112,14 +166,19 @@ impl Lane {
             }
             let next = place(state.written_sequence.saturating_add(1));
             let mut written = state.written_sequence;
+            let mut appends = 0_usize;
             for frame in state
                 .pending
                 .range(next..)
                 .take_while(|frame| frame.is_written)
             {
                 written = frame.sequence;
+                if !frame.wants_flush {
+                    appends = appends.saturating_add(frame.appends);
+                }
                 newly.extend(frame.ends.iter().map(FrameEnd::share));
             }
+            state.gather.announced(appends);
             // With bytes unflushed before, the flusher has its time set already.
             let is_first = state.written_sequence <= state.durable_sequence;
             state.written_sequence = written;
