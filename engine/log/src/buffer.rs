@@ -63,13 +63,13 @@ pub(crate) struct LaneBuf {
 }
 
 impl LaneBuf {
-    /// Memory that many frames share, in bytes.
-    const SLAB_BYTES: usize = 1 << 20;
+    /// Memory that many frames share, in bytes: what `engine_rt` makes a huge page.
+    const SLAB_BYTES: usize = 2 << 20;
 
     /// An empty buffer with room for a frame of `bytes`: what is left in `rest`, if that is enough.
-    /// A frame that is larger than what frames share gets memory of its own, and `rest` stays.
+    /// A frame that would take most of what frames share gets memory of its own, and `rest` stays.
     pub(crate) fn with_capacity(rest: &mut Option<Self>, bytes: usize) -> Self {
-        if bytes > Self::SLAB_BYTES {
+        if bytes > Self::SLAB_BYTES / 2 {
             return Self {
                 slab: SlabBuf::with_capacity(bytes),
             };

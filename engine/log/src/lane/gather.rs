@@ -42,9 +42,9 @@ impl Gather {
         self.outstanding = self.outstanding.saturating_sub(count);
     }
 
-    /// Whether seven of eight that are usually under way are.
+    /// Whether fifteen of sixteen that are usually under way are.
     pub(super) fn is_enough(&self) -> bool {
-        let expected = self.usual.saturating_mul(7) / 8 / PARTS;
+        let expected = self.usual.saturating_mul(15) / 16 / PARTS;
         self.outstanding >= expected
     }
 
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn a_frame_waits_for_most_of_what_is_usually_under_way() {
-        for (usual, enough) in [(1, 0), (2, 1), (5, 4), (8, 7), (100, 87)] {
+        for (usual, enough) in [(1, 0), (2, 1), (5, 4), (8, 7), (100, 93)] {
             let mut gather = settle(usual);
             let mut came = 0;
             while !gather.is_enough() {
