@@ -50,12 +50,25 @@ impl Broker {
     /// Starts a broker of `shards` shards that may hold `budget` bytes for its clients, with the
     /// smallest redo log there is: what is in it stands in memory too.
     pub fn start(shards: usize, budget: u64) -> Self {
+        Self::start_within(shards, budget, None)
+    }
+
+    /// The same with at most so many descriptors.
+    pub fn start_within(shards: usize, budget: u64, descriptors: Option<u32>) -> Self {
         let settings = [
             format!("queued.max.request.bytes={budget}"),
             "lane.bytes=16777216".to_owned(),
         ];
         let folder = tempfile::tempdir().expect("a temporary directory");
-        let mut command = Command::new(build());
+        let mut command = match descriptors {
+            None => Command::new(build()),
+            Some(limit) => {
+                let mut shell = Command::new("bash");
+                shell.args(["-c", &format!("ulimit -n {limit}; exec \"$0\" \"$@\"")]);
+                shell.arg(build());
+                shell
+            }
+        };
         command.args(["start", "--listen", "127.0.0.1:0", "--data-dir"]);
         command.arg(folder.path().join("data"));
         command.args(["--shards", &shards.to_string()]);
@@ -128,6 +141,12 @@ impl Broker {
         let said = self.said.lock().unwrap();
         let is_complaint = |line: &&String| line.contains("panicked") || line.contains("ERROR");
         said.iter().filter(is_complaint).cloned().collect()
+    }
+
+    /// How many lines of its log hold these words.
+    pub fn said_count(&self, words: &str) -> usize {
+        let said = self.said.lock().unwrap();
+        said.iter().filter(|line| line.contains(words)).count()
     }
 
     /// The last lines of its log.
