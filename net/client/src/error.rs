@@ -143,6 +143,15 @@ pub enum ClientError {
 }
 
 impl ClientError {
+    /// Whether a connection on which this happened is of no more use: one that only could not say
+    /// a request is.
+    pub const fn breaks_connection(&self) -> bool {
+        !matches!(
+            self,
+            Self::NoCommonVersion { .. } | Self::UnknownApi { .. } | Self::Encode(_)
+        )
+    }
+
     /// Kafka's code, where the broker gave one.
     pub fn code(&self) -> Option<ErrorCode> {
         match self {

@@ -31,7 +31,7 @@ pub use cluster::{Broker, Cluster, Partition, Topic};
 pub use connection::{Connection, Event, RESPONSE_BYTES_MAX};
 pub use consumer::{ConsumedRecord, Consumer, ConsumerOptions, Isolation, OffsetReset, Start};
 pub use error::ClientError;
-pub use partitioner::{murmur2, partition_for_key};
+pub use partitioner::{KeyHash, murmur2, partition_for_key};
 pub use producer::{Acks, Delivery, NewRecord, Producer, ProducerOptions, PushError};
 pub use retry::{Backoff, Disposition, disposition};
 pub use step::{Exchange, Step, Target};

@@ -37,6 +37,50 @@ pub fn partition_for_key(key: &[u8], count: usize) -> Option<PartitionIndex> {
     i32::try_from(place).ok().map(PartitionIndex::new)
 }
 
+/// CRC-32 as zip files and librdkafka have it; a key is short, so bit by bit.
+fn crc32(bytes: &[u8]) -> u32 {
+    const POLYNOMIAL: u32 = 0xedb8_8320;
+    let mut crc = u32::MAX;
+    for byte in bytes {
+        crc ^= u32::from(*byte);
+        for _ in 0..8 {
+            let is_odd = crc & 1 == 1;
+            crc >>= 1;
+            if is_odd {
+                crc ^= POLYNOMIAL;
+            }
+        }
+    }
+    !crc
+}
+
+/// How a key becomes a partition.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeyHash {
+    /// As Java's producer: murmur2.
+    #[default]
+    Murmur2,
+    /// As librdkafka's `consistent_random`: CRC-32; an empty key counts as none.
+    Crc32,
+    /// Keys do not decide.
+    Ignored,
+}
+
+impl KeyHash {
+    /// The partition of a key among `count`; `None` where the key does not decide.
+    pub(crate) fn partition(self, key: &[u8], count: usize) -> Option<PartitionIndex> {
+        match self {
+            Self::Murmur2 => partition_for_key(key, count),
+            Self::Crc32 if !key.is_empty() => {
+                let count = u32::try_from(count).ok()?;
+                let place = crc32(key).checked_rem(count)?;
+                i32::try_from(place).ok().map(PartitionIndex::new)
+            }
+            Self::Crc32 | Self::Ignored => None,
+        }
+    }
+}
+
 /// Where records without a key go now.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Sticky {
@@ -83,6 +127,12 @@ mod tests {
         ] {
             assert_eq!(murmur2(key.as_bytes()), hash.cast_unsigned(), "{key}");
         }
+    }
+
+    #[test]
+    fn crc32_gives_the_check_value_of_its_catalogue() {
+        assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
+        assert_eq!(crc32(b""), 0);
     }
 
     #[test]

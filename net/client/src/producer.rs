@@ -19,7 +19,7 @@ mod send;
 
 use crate::cluster::Cluster;
 use crate::error::ClientError;
-use crate::partitioner::{Sticky, partition_for_key};
+use crate::partitioner::{KeyHash, Sticky};
 use crate::retry::Backoff;
 use bytes::Bytes;
 use core::time::Duration;
@@ -59,6 +59,8 @@ pub struct ProducerOptions {
     pub acks: Acks,
     /// Whether the broker drops what it has already; only with `Acks::All`.
     pub is_idempotent: bool,
+    /// How a key becomes a partition.
+    pub key_hash: KeyHash,
     /// How batches are compressed.
     pub compression: Compression,
     /// The size of a batch before compression; a larger record is a batch of its own.
@@ -76,6 +78,7 @@ impl Default for ProducerOptions {
         Self {
             acks: Acks::All,
             is_idempotent: true,
+            key_hash: KeyHash::Murmur2,
             compression: Compression::None,
             batch_bytes_max: 256 << 10,
             buffer_bytes_max: 32 << 20,
@@ -222,9 +225,11 @@ impl Producer {
         }
         let partition = match (record.partition, &record.key) {
             (Some(partition), _) => Some(partition),
-            (None, Some(key)) => partition_for_key(key, count),
-            (None, None) => self.sticky.partition(count),
+            (None, Some(key)) => self.options.key_hash.partition(key, count),
+            (None, None) => None,
         };
+        let is_sticky = partition.is_none();
+        let partition = partition.or_else(|| self.sticky.partition(count));
         let partition = partition.ok_or(PushError::NotReady)?;
         if self.cluster.partition(&self.topic, partition).is_none() {
             return Err(PushError::Refused(ClientError::NoSuchPartition {
@@ -233,7 +238,6 @@ impl Producer {
                 count,
             }));
         }
-        let is_sticky = record.partition.is_none() && record.key.is_none();
         self.append(now, partition, record, is_sticky)
             .map_err(PushError::Refused)
     }
@@ -340,6 +344,11 @@ impl Producer {
     /// Whether everything that was pushed has been delivered or has failed.
     pub fn is_drained(&self) -> bool {
         self.partitions.values().all(PartitionQueue::is_empty)
+    }
+
+    /// Whether the producer takes and sends nothing any more.
+    pub const fn has_failed(&self) -> bool {
+        self.fatal.is_some()
     }
 
     /// What became of batches since the last call.

@@ -1,6 +1,6 @@
 //! What a consumer wants next, and what it makes of answers about topics and offsets.
 
-use super::{Asked, Consumer, Phase, Reading, Start};
+use super::{Asked, Consumer, OffsetReset, Phase, Reading, Start};
 use crate::call::{Answer, Operation};
 use crate::error::ClientError;
 use crate::retry::{Disposition, disposition};
@@ -258,6 +258,7 @@ impl Consumer {
     /// Takes an offset that was asked for.
     fn found(&mut self, partition: PartitionIndex, answer: &ListOffsetsPartitionResponse) {
         let stops_at_end = self.options.stops_at_end;
+        let reset = self.options.offset_reset;
         let Some(reading) = self.partitions.get_mut(&partition) else {
             return;
         };
@@ -280,7 +281,12 @@ impl Consumer {
             }
             (Phase::SeekingStart, start) => {
                 reading.position = match start {
-                    Start::Offset(wanted) => wanted,
+                    // Behind the end that reading is to stop at there is nothing to be refused.
+                    Start::Offset(wanted) => match (reading.end, reset) {
+                        (Some(end), OffsetReset::Earliest) if wanted > end => offset,
+                        (Some(end), OffsetReset::Latest) if wanted > end => end,
+                        _ => wanted,
+                    },
                     Start::BeforeEnd(count) => {
                         let back = reading.position.get().saturating_sub(count.max(0));
                         Offset::new(back).max(offset)
