@@ -22,6 +22,7 @@ pub mod format;
 mod lane;
 mod lru;
 mod number;
+pub mod offline;
 mod opening;
 mod options;
 mod partition_log;
