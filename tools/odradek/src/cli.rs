@@ -6,6 +6,8 @@ mod bench;
 mod cluster;
 mod completion;
 mod config;
+mod doctor;
+mod log;
 mod record;
 mod start;
 mod topic;
@@ -16,14 +18,20 @@ pub use bench::{
 pub use cluster::ClusterVerb;
 pub use completion::{CompletionArguments, Shell};
 pub use config::{ConfigVerb, ExplainArguments, ShowArguments};
-pub use record::{AcksName, CompressionName, ConsumeArguments, ProduceArguments, RecordVerb};
+pub use doctor::DoctorArguments;
+pub use log::{DumpArguments, LogVerb, StatArguments};
+pub use record::{
+    AcksName, CatArguments, CompressionName, ConsumeArguments, ProduceArguments, RecordVerb,
+};
 pub use start::StartArguments;
 pub use topic::{
-    CreateArguments, DeleteArguments, DescribeArguments, ListArguments, OffsetsArguments, TopicVerb,
+    AlterArguments, CreateArguments, DeleteArguments, DescribeArguments, ListArguments,
+    OffsetsArguments, TopicVerb, TrimArguments,
 };
 
 use crate::quantity::parse_duration;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -52,6 +60,9 @@ pub enum Noun {
     /// Start the broker
     #[command(after_help = start::EXAMPLES)]
     Start(StartArguments),
+    /// Check whether a broker can run here, and run well
+    #[command(after_help = doctor::EXAMPLES)]
+    Doctor(DoctorArguments),
     /// List, describe, create, and delete topics
     #[command(subcommand)]
     Topic(TopicVerb),
@@ -61,6 +72,9 @@ pub enum Noun {
     /// Measure this broker or any other
     #[command(subcommand)]
     Bench(BenchVerb),
+    /// Look into a data directory without a broker
+    #[command(subcommand)]
+    Log(LogVerb),
     /// Show the cluster and its brokers
     #[command(subcommand)]
     Cluster(ClusterVerb),
@@ -70,6 +84,32 @@ pub enum Noun {
     /// Print a script that completes commands in a shell
     #[command(after_help = completion::EXAMPLES)]
     Completion(CompletionArguments),
+}
+
+/// The words of the command line, with `--` behind `record cat`: what follows there is kcat's, whose
+/// letters mean other things than ours.
+pub fn arguments(words: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut words: Vec<OsString> = words.collect();
+    let nouns = Cli::command();
+    let is_noun = |word: &OsString| {
+        let word = word.to_str().unwrap_or_default();
+        nouns.find_subcommand(word).is_some()
+    };
+    // A value of a flag in front may be a noun's name too; then it is what clap makes of it.
+    let Some(noun) = words
+        .iter()
+        .skip(1)
+        .position(is_noun)
+        .map(|place| place + 1)
+    else {
+        return words;
+    };
+    let (verb, first) = (words.get(noun + 1), words.get(noun + 2));
+    let is_cat = words.get(noun).is_some_and(|w| w == "record") && verb.is_some_and(|w| w == "cat");
+    if is_cat && first.is_none_or(|word| word != "--help" && word != "-h") {
+        words.insert(noun + 2, OsString::from("--"));
+    }
+    words
 }
 
 /// Flags that every command takes.

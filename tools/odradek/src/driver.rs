@@ -1,18 +1,22 @@
 //! Carries requests over plain blocking sockets: works where io_uring is forbidden.
 //!
-//! Keeps: one connection a broker, made when first needed and again after a loss; one request at a
-//! time; every wait has its end.
+//! Keeps: one connection a broker, made when first needed and again after a loss; every wait has its
+//! end. One request at a time (`exchange`), or several on their way (`launch`, `land`).
 
+mod flight;
 mod link;
+
+pub use flight::Landed;
 
 use crate::cli::Global;
 use crate::failure::{Failure, Kind};
 use crate::properties::ClientProperties;
 use engine_model::{Moment, NodeId};
+use flight::Flight;
 use link::Link;
 use net_client::{Answer, Call, ClientError, Cluster, Exchange, Operation, Target};
 use net_protocol::Text;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 /// Where to ask first when nothing else is said.
@@ -48,7 +52,13 @@ pub struct Driver {
     cluster: Cluster,
     /// The connection to a bootstrap address, which may be any broker.
     first: Option<Link>,
+    /// Where that is.
+    first_address: String,
     nodes: BTreeMap<NodeId, Link>,
+    /// Requests that were launched, oldest first.
+    flights: VecDeque<Flight>,
+    /// What became of requests, not taken yet.
+    landed: VecDeque<Landed>,
     started: Instant,
 }
 
@@ -63,7 +73,10 @@ impl Driver {
             is_verbose: global.verbose > 0,
             cluster: Cluster::default(),
             first: None,
+            first_address: String::new(),
             nodes: BTreeMap::new(),
+            flights: VecDeque::new(),
+            landed: VecDeque::new(),
             started: Instant::now(),
         }
     }
@@ -83,6 +96,11 @@ impl Driver {
         &self.cluster
     }
 
+    /// The address that requests to any broker go to.
+    pub fn asked_address(&self) -> &str {
+        &self.first_address
+    }
+
     /// Makes sure that some broker can be reached.
     ///
     /// Errors: `CannotConnect`, with what to do about it.
@@ -98,6 +116,7 @@ impl Driver {
                         eprintln!("connected to {address}");
                     }
                     self.first = Some(link);
+                    self.first_address.clone_from(address);
                     return Ok(());
                 }
                 Err(error) => causes.push((address.clone(), error)),
@@ -123,15 +142,9 @@ impl Driver {
     pub fn exchange(&mut self, exchange: &Exchange) -> Result<Option<Answer>, ClientError> {
         let result = self.attempt(exchange);
         match &result {
-            Ok(Some(Answer::Metadata(response))) => self.cluster.update(response.clone()),
-            // A connection that failed in the middle is of no more use; one that only could not say
-            // the request is.
-            Err(
-                ClientError::NoCommonVersion { .. }
-                | ClientError::UnknownApi { .. }
-                | ClientError::Encode(_),
-            )
-            | Ok(_) => {}
+            Ok(Some(answer)) => self.learn(answer),
+            Ok(None) => {}
+            Err(error) if !error.breaks_connection() => {}
             Err(error) => {
                 if self.is_verbose {
                     eprintln!("{:?}: {error}", exchange.call.key());
@@ -140,6 +153,13 @@ impl Driver {
             }
         }
         result
+    }
+
+    /// Keeps what an answer says of the cluster.
+    fn learn(&mut self, answer: &Answer) {
+        if let Answer::Metadata(response) = answer {
+            self.cluster.update(response.clone());
+        }
     }
 
     fn attempt(&mut self, exchange: &Exchange) -> Result<Option<Answer>, ClientError> {
@@ -212,8 +232,20 @@ impl Driver {
     }
 }
 
+/// Whether a broker answers at an address; what is wrong if not.
+pub fn try_address(
+    address: &str,
+    properties: &ClientProperties,
+    timeout: Duration,
+) -> Result<(), String> {
+    let client_id = properties.client_id.clone();
+    let client_id = client_id.map_or(Text::from_static("odradek"), Text::from);
+    let link = Link::connect(address, &client_id, timeout);
+    link.map(drop).map_err(|error| error.to_string())
+}
+
 /// An IPv6 address needs brackets in front of a port.
-fn bracketed(host: &str) -> String {
+pub fn bracketed(host: &str) -> String {
     if host.contains(':') {
         format!("[{host}]")
     } else {

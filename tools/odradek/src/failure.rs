@@ -44,6 +44,15 @@ impl Failure {
         }
     }
 
+    /// A failure that has been told already: only the exit code is left.
+    pub const fn silent(kind: Kind) -> Self {
+        Self {
+            kind,
+            what: String::new(),
+            hint: None,
+        }
+    }
+
     /// Adds what to do about it.
     #[must_use]
     pub fn hint(mut self, hint: impl fmt::Display) -> Self {
@@ -72,7 +81,7 @@ impl Failure {
 
     /// Writes it to stderr.
     pub fn print(&self) {
-        if self.kind == Kind::OutputClosed {
+        if self.kind == Kind::OutputClosed || self.what.is_empty() {
             return;
         }
         let mut stderr = io::stderr().lock();
@@ -95,6 +104,12 @@ impl Failure {
             None => format!("{what}: {code}"),
         };
         Self::new(Kind::of(code), text)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)
     }
 }
 

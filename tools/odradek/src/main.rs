@@ -10,8 +10,10 @@ mod cli;
 mod cluster;
 mod completion;
 mod config;
+mod doctor;
 mod driver;
 mod failure;
+mod log;
 mod output;
 mod properties;
 mod quantity;
@@ -26,7 +28,7 @@ use failure::{Failure, Kind};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::parse_from(cli::arguments(std::env::args_os()));
     output::set_color(cli.global.color);
     match run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
@@ -45,6 +47,10 @@ fn run(cli: &Cli) -> Result<(), Failure> {
     match &cli.noun {
         None => start::run(&cli.global, &cli.start),
         Some(Noun::Start(arguments)) => start::run(&cli.global, arguments),
+        Some(Noun::Doctor(arguments)) => {
+            start::exit_130_on_ctrl_c()?;
+            doctor::run(&cli.global, arguments)
+        }
         Some(Noun::Topic(verb)) => {
             start::exit_130_on_ctrl_c()?;
             topic::run(&cli.global, verb)
@@ -56,6 +62,10 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Some(Noun::Bench(verb)) => {
             start::exit_130_on_ctrl_c()?;
             bench::run(&cli.global, verb)
+        }
+        Some(Noun::Log(verb)) => {
+            start::exit_130_on_ctrl_c()?;
+            log::run(&cli.global, verb)
         }
         Some(Noun::Cluster(verb)) => {
             start::exit_130_on_ctrl_c()?;

@@ -1,10 +1,11 @@
 //! `odradek record`: one file a verb.
 
+mod cat;
 mod consume;
 mod format;
 mod input;
-mod lines;
 mod produce;
+mod pump;
 mod template;
 
 use crate::cli::{Global, RecordVerb};
@@ -18,6 +19,7 @@ pub fn run(global: &Global, verb: &RecordVerb) -> Result<(), Failure> {
     let mut driver = Driver::new(global, &properties);
     match verb {
         RecordVerb::Produce(arguments) => produce::run(&mut driver, global, &properties, arguments),
+        RecordVerb::Cat(arguments) => cat::run(global, arguments),
         RecordVerb::Consume(arguments) => consume::run(&mut driver, global, &properties, arguments),
     }
 }

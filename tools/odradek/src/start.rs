@@ -12,11 +12,13 @@ pub use settings::read as read_settings;
 pub use signals::exit_130_on_ctrl_c;
 
 use crate::cli::{Global, StartArguments};
+use crate::doctor;
 use crate::failure::{Failure, Kind};
 use banner::Banner;
 use directory::DataDirectory;
 use engine_config::BrokerConfig;
 use engine_rt::{System, UringConfig};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 use tools_node::{ExitClass, Node, NodeError, NodeOptions};
@@ -29,6 +31,10 @@ pub fn run(global: &Global, arguments: &StartArguments) -> Result<(), Failure> {
     // A connection and an open file take a descriptor each; the usual soft limit of 1024 is for
     // programs that use select(2).
     engine_rt::process::raise_descriptor_limit(1 << 20);
+    let lasting = (!arguments.ephemeral).then(|| Path::new(&config.data_dir));
+    for warning in doctor::quick(&config, lasting) {
+        banner::say(global.quiet, &warning);
+    }
     let system = System::uring(uring(&config)).map_err(|error| start_failure(&error))?;
     let directory = DataDirectory::new(&config, arguments.ephemeral)?;
     signals::stop_on_signals(system.stop_handle(), directory.to_remove(), global.quiet)?;

@@ -1,11 +1,13 @@
 //! `odradek topic`: one file a verb.
 
+mod alter;
 mod create;
 mod delete;
 mod describe;
-mod find;
+pub mod find;
 mod list;
 mod offsets;
+mod trim;
 
 use crate::cli::{Global, TopicVerb};
 use crate::driver::Driver;
@@ -23,6 +25,8 @@ pub fn run(global: &Global, verb: &TopicVerb) -> Result<(), Failure> {
         TopicVerb::List(arguments) => list::run(&mut driver, global, arguments),
         TopicVerb::Describe(arguments) => describe::run(&mut driver, global, arguments),
         TopicVerb::Create(arguments) => create::run(&mut driver, global, arguments),
+        TopicVerb::Alter(arguments) => alter::run(&mut driver, global, arguments),
+        TopicVerb::Trim(arguments) => trim::run(&mut driver, global, arguments),
         TopicVerb::Offsets(arguments) => offsets::run(&mut driver, global, arguments),
         TopicVerb::Delete(arguments) => delete::run(&mut driver, global, arguments),
     }
@@ -76,7 +80,7 @@ fn first_failure(
 }
 
 /// The failure of a topic that is not there.
-fn not_found(name: &str) -> Failure {
+pub fn not_found(name: &str) -> Failure {
     let what = format!("there is no topic '{}'", name.escape_debug());
     Failure::new(Kind::NotFound, what).hint("`odradek topic list` shows those there are")
 }

@@ -66,16 +66,22 @@ fn every_command_has_one_line_of_help_and_two_examples() {
         names,
         [
             "start",
+            "doctor",
             "topic list",
             "topic describe",
             "topic create",
+            "topic alter",
             "topic offsets",
+            "topic trim",
             "topic delete",
             "record produce",
             "record consume",
+            "record cat",
             "bench produce",
             "bench fetch",
             "bench e2e",
+            "log dump",
+            "log stat",
             "cluster describe",
             "config show",
             "config explain",
@@ -101,10 +107,12 @@ fn every_command_has_one_line_of_help_and_two_examples() {
 
 #[test]
 fn the_examples_of_topics_and_records_work_in_the_order_of_a_topics_life() {
-    let node = Node::ephemeral();
-    let order = ["create", "produce", "consume", "delete"];
+    let node = Node::start(&["--data-dir", "odradek-data", "--listen", "127.0.0.1:0"]);
+    let order = ["create", "produce", "consume", "cat", "delete"];
     let place = |verb: &[String]| match verb.last().map(String::as_str) {
-        Some("delete") => order.len(),
+        // What makes records go comes when everything else has seen them.
+        Some("trim") => order.len(),
+        Some("delete") => order.len() + 1,
         last => order
             .iter()
             .position(|name| Some(*name) == last)
@@ -116,8 +124,10 @@ fn the_examples_of_topics_and_records_work_in_the_order_of_a_topics_life() {
     for verb in verbs {
         for example in examples(&help(&verb)) {
             let output = node.shell(&example);
-            assert_eq!(output.code, Some(0), "{example}: {output:#?}");
-            let is_silent = verb.last().is_some_and(|verb| verb == "produce");
+            // Of the machine it runs on a doctor may have something to say.
+            let is_fine = output.code == Some(0) || verb[0] == "doctor" && output.code == Some(1);
+            assert!(is_fine, "{example}: {output:#?}");
+            let is_silent = example.contains("record produce") || example.contains("cat -P");
             assert_eq!(
                 output.stdout.is_empty(),
                 is_silent,

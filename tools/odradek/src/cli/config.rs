@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 pub enum ConfigVerb {
     /// Show settings: of a start with these sources, or of a topic or broker that runs
     #[command(
-        after_help = "Examples:\n  odradek config show --origin --changed -X num.partitions=4\n  odradek config show num.partitions durability --json"
+        after_help = "Examples:\n  odradek config show --origin --changed -X num.partitions=4\n  odradek config show --topic greetings --origin"
     )]
     Show(ShowArguments),
     /// Say what a setting means, what it may be and what it is by default

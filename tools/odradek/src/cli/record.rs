@@ -1,6 +1,7 @@
 //! `record`: verbs, flags and help.
 
 use clap::{Args, Subcommand, ValueEnum};
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// What to do with records.
@@ -20,6 +21,35 @@ timestamp (milliseconds), %D timestamp (RFC 3339), %K and %V length of key and v
 null), %% a percent sign; \\n, \\t, \\r, \\0, \\\\ and \\xHH."
     )]
     Consume(ConsumeArguments),
+    /// Produce, consume, list and query with kcat's letters and kcat's output
+    #[command(
+        after_help = "Examples:\n  printf 'alice:1\\nbob:2\\n' | odradek record cat -P -t orders -K :\n  odradek record cat -C -t orders -e -q -f '%t [%p] at offset %o: key %k: %s\\n'
+\n\
+Modes: -C consume, -P produce, -L list brokers and topics, -Q offsets by time; without one: consume
+  at a terminal, else produce. -G (groups) is not here yet.
+Everywhere: -b BROKERS, -t TOPIC, -p PARTITION (-1: all of them, or by key), -c COUNT, -m SECONDS,
+  -q quiet, -v verbose, -F FILE of properties, -X NAME=VALUE (librdkafka's names), -X list.
+Consume: -o beginning|end|OFFSET|-COUNT|s@MS|e@MS, -e exit at the end, -f FORMAT, -J (JSON),
+  -D and -K delimiters, -Z null as NULL, -u unbuffered.
+Produce: -D and -K delimiters, -k KEY, -H NAME=VALUE, -z CODEC, -l lines of a FILE, -T tee, -Z empty
+  as null; FILE...: each a record.
+List: -t TOPIC, -J. Query: -t TOPIC:PARTITION:MS (-1 end, -2 start), -J.
+FORMAT: %s value, %S its length, %R the same as 32 bits, %k key, %K its length, %T timestamp,
+  %h headers, %t topic, %p partition, %o offset, %% percent; \\n \\r \\t \\xHH."
+    )]
+    Cat(CatArguments),
+}
+
+/// `record cat`.
+#[derive(Args, Debug)]
+pub struct CatArguments {
+    /// kcat's letters and their values
+    #[arg(
+        value_name = "LETTERS",
+        trailing_var_arg = true,
+        allow_hyphen_values = true
+    )]
+    pub letters: Vec<OsString>,
 }
 
 /// `record produce`.

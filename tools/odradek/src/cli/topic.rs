@@ -13,7 +13,7 @@ pub enum TopicVerb {
     List(ListArguments),
     /// Show the partitions of topics: leader, replicas, offsets
     #[command(
-        after_help = "Examples:\n  odradek topic describe greetings\n  odradek topic describe greetings orders --json"
+        after_help = "Examples:\n  odradek topic describe greetings\n  odradek topic describe greetings --configs --json"
     )]
     Describe(DescribeArguments),
     /// Create topics
@@ -21,11 +21,22 @@ pub enum TopicVerb {
         after_help = "Examples:\n  odradek topic create greetings --partitions 4\n  odradek topic create orders -p 2 -c max.message.bytes=2097152 --if-not-exists"
     )]
     Create(CreateArguments),
+    /// Give topics more partitions
+    #[command(
+        after_help = "Examples:\n  odradek topic alter greetings --partitions 8\n  odradek topic alter greetings -p 16 --dry-run"
+    )]
+    Alter(AlterArguments),
     /// Show first and last offsets, or those of a time
     #[command(
         after_help = "Examples:\n  odradek topic offsets greetings\n  odradek topic offsets greetings orders --at 1h --json"
     )]
     Offsets(OffsetsArguments),
+    /// Delete the records below an offset
+    #[command(
+        visible_alias = "trim-prefix",
+        after_help = "Examples:\n  odradek topic trim orders --offset end --dry-run\n  odradek topic trim greetings --offset end -p 0 --yes"
+    )]
+    Trim(TrimArguments),
     /// Delete topics and all their records
     #[command(
         visible_alias = "rm",
@@ -53,6 +64,17 @@ pub struct DescribeArguments {
     pub configs: bool,
 }
 
+/// `topic alter`.
+#[derive(Args, Debug)]
+pub struct AlterArguments {
+    /// The topics
+    #[arg(required = true, value_name = "TOPIC")]
+    pub names: Vec<String>,
+    /// Number of partitions they shall have, those they have included
+    #[arg(short, long, required = true, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
+    pub partitions: i32,
+}
+
 /// `topic offsets`.
 #[derive(Args, Debug)]
 pub struct OffsetsArguments {
@@ -62,6 +84,20 @@ pub struct OffsetsArguments {
     /// Show the first record that is not older: RFC 3339, milliseconds as @N, or an age as 15m
     #[arg(long, value_name = "TIME")]
     pub at: Option<String>,
+}
+
+/// `topic trim`.
+#[derive(Args, Debug)]
+pub struct TrimArguments {
+    /// The topic
+    #[arg(value_name = "TOPIC")]
+    pub name: String,
+    /// The first offset to keep: a number, `end`, or a time as RFC 3339, @MILLISECONDS, or an age
+    #[arg(long, required = true, value_name = "PLACE")]
+    pub offset: String,
+    /// Only this partition; may be given several times
+    #[arg(short, long = "partition", value_name = "N", value_parser = clap::value_parser!(i32).range(0..))]
+    pub partitions: Vec<i32>,
 }
 
 /// `topic create`.

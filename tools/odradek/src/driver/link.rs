@@ -80,6 +80,56 @@ impl Link {
         }
     }
 
+    /// Sends a request; returns the number its answer will have.
+    pub fn send(&mut self, call: Call, timeout: Duration) -> Result<i32, ClientError> {
+        let deadline = Instant::now() + timeout;
+        let (sent, bytes) = self.connection.send(call)?;
+        self.write(&bytes, deadline)?;
+        Ok(sent)
+    }
+
+    /// The next answer and its number, if it comes within `wait`; without it, only one that is
+    /// there already.
+    pub fn receive(
+        &mut self,
+        wait: Option<Duration>,
+    ) -> Result<Option<(i32, Answer)>, ClientError> {
+        let deadline = wait.map(|wait| Instant::now() + wait);
+        loop {
+            if let Some(event) = self.connection.next_event()? {
+                if let Event::Answer(correlation_id, answer) = event {
+                    return Ok(Some((correlation_id, answer)));
+                }
+                continue;
+            }
+            let read = match deadline.map(time_left) {
+                None | Some(Err(_)) => self.read_what_is_there(),
+                Some(Ok(left)) => self
+                    .stream
+                    .set_read_timeout(Some(left))
+                    .and_then(|()| self.stream.read(&mut self.buffer)),
+            };
+            match read {
+                Ok(0) => return Err(ClientError::ConnectionLost { node: NodeId::NONE }),
+                Ok(count) => self
+                    .connection
+                    .receive(self.buffer.get(..count).unwrap_or_default()),
+                Err(error) => match error.kind() {
+                    io::ErrorKind::Interrupted => {}
+                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => return Ok(None),
+                    _ => return Err(broken(&error)),
+                },
+            }
+        }
+    }
+
+    fn read_what_is_there(&mut self) -> io::Result<usize> {
+        self.stream.set_nonblocking(true)?;
+        let read = self.stream.read(&mut self.buffer);
+        self.stream.set_nonblocking(false)?;
+        read
+    }
+
     /// Sends a request and waits for its answer; `None` for one that has none.
     pub fn exchange(
         &mut self,

@@ -1,19 +1,17 @@
 //! `odradek record produce`.
 
-use super::input::{self, Input};
-use super::lines::Lines;
+use super::input::{Input, Next};
+use super::pump::Pump;
 use super::template::Template;
 use crate::cli::{AcksName, CompressionName, Format, Global, ProduceArguments};
 use crate::driver::Driver;
-use crate::failure::{Failure, Kind};
+use crate::failure::Failure;
 use crate::output::{self, Row};
 use crate::properties::ClientProperties;
 use engine_codec::Compression;
-use engine_model::{Offset, PartitionIndex};
-use net_client::{Acks, NewRecord, Producer, ProducerOptions, PushError, Step};
+use net_client::{Acks, Producer, ProducerOptions};
 use net_protocol::Text;
 use serde::Serialize;
-use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What became of the records of one partition.
@@ -53,23 +51,50 @@ pub fn run(
     arguments: &ProduceArguments,
 ) -> Result<(), Failure> {
     let template = Template::new(arguments)?;
-    let mut input = input::open(arguments)?;
+    let mut input = Input::new(arguments.file.as_deref(), b"\n")?;
+    if global.dry_run {
+        return rehearse(&mut input, &template, global);
+    }
     driver.connect()?;
     let options = options(driver, properties, arguments);
-    let mut run = Run {
-        driver,
-        producer: Producer::new(Text::from(arguments.topic.as_str()), options, seed()),
-        rows: BTreeMap::new(),
-        topic: arguments.topic.clone(),
-        failure: None,
-    };
-    let read = run.read(&mut input, &template);
+    let topic = Text::from(arguments.topic.as_str());
+    let mut pump = Pump::new(driver, Producer::new(topic, options, seed()));
+    let read = read(&mut pump, &mut input, &template);
     // What was read before a bad line is sent all the same.
-    let sent = run.finish();
-    let rows: Vec<PartitionRow> = run.rows.into_values().collect();
+    let sent = pump.finish();
+    let rows: Vec<PartitionRow> = pump
+        .delivered()
+        .iter()
+        .map(|(partition, delivered)| PartitionRow {
+            topic: arguments.topic.clone(),
+            partition: partition.get(),
+            record_count: delivered.record_count,
+            first_offset: delivered.first_offset,
+            last_offset: delivered.last_offset,
+        })
+        .collect();
     report(global, &rows)?;
     sent?;
     read
+}
+
+fn read(pump: &mut Pump<'_>, input: &mut Input, template: &Template) -> Result<(), Failure> {
+    while let Some(line) = pump.next_piece(input)? {
+        let record = template.record(line, input.number())?;
+        pump.push(&record)?;
+    }
+    Ok(())
+}
+
+/// Reads everything and sends nothing.
+fn rehearse(input: &mut Input, template: &Template, global: &Global) -> Result<(), Failure> {
+    let mut count = 0_u64;
+    while let Next::Piece(line) = input.next(None)? {
+        template.record(line, input.number())?;
+        count = count.saturating_add(1);
+    }
+    output::note(global.quiet, &format!("{count} records, none sent"));
+    Ok(())
 }
 
 fn report(global: &Global, rows: &[PartitionRow]) -> Result<(), Failure> {
@@ -82,110 +107,6 @@ fn report(global: &Global, rows: &[PartitionRow]) -> Result<(), Failure> {
         &format!("{count} records in {} partitions", rows.len()),
     );
     Ok(())
-}
-
-struct Run<'a> {
-    driver: &'a mut Driver,
-    producer: Producer,
-    topic: String,
-    rows: BTreeMap<PartitionIndex, PartitionRow>,
-    failure: Option<Failure>,
-}
-
-impl Run<'_> {
-    fn read(&mut self, input: &mut Lines<Input>, template: &Template) -> Result<(), Failure> {
-        while self.failure.is_none() {
-            // A person at a terminal, or a slow pipe: what there is goes out before we wait.
-            if input.would_wait() {
-                self.drain()?;
-            }
-            let Some(line) = input.next_line()? else {
-                break;
-            };
-            let record = template.record(line, input.number())?;
-            self.push(&record)?;
-        }
-        Ok(())
-    }
-
-    fn push(&mut self, record: &NewRecord) -> Result<(), Failure> {
-        while self.failure.is_none() {
-            match self.producer.push(self.driver.now(), record) {
-                Ok(()) => {
-                    // Batches that are full go out while more lines are read.
-                    return self.step(false);
-                }
-                Err(PushError::Full) => self.drain()?,
-                Err(PushError::NotReady) => self.step(true)?,
-                Err(PushError::Refused(error)) => return Err(error.into()),
-            }
-        }
-        Ok(())
-    }
-
-    /// Sends everything and waits for what becomes of it.
-    fn drain(&mut self) -> Result<(), Failure> {
-        self.producer.flush(self.driver.now())?;
-        while !self.producer.is_drained() && self.failure.is_none() {
-            self.step(true)?;
-        }
-        Ok(())
-    }
-
-    fn finish(&mut self) -> Result<(), Failure> {
-        self.drain()?;
-        match self.failure.take() {
-            Some(failure) => Err(failure),
-            None => Ok(()),
-        }
-    }
-
-    /// Carries out one step of the producer; waits only with `may_wait`.
-    fn step(&mut self, may_wait: bool) -> Result<(), Failure> {
-        match self.producer.poll(self.driver.now()) {
-            Step::Send(exchange) => {
-                let answer = self.driver.exchange(&exchange);
-                let now = self.driver.now();
-                match answer {
-                    Ok(Some(answer)) => self.producer.on_answer(now, exchange.token, Ok(answer)),
-                    Ok(None) => {}
-                    Err(error) => self.producer.on_answer(now, exchange.token, Err(error)),
-                }
-            }
-            Step::Wait(moment) if may_wait => self.driver.sleep_until(moment),
-            // Nothing to do and nothing to wait for, although there should be: the producer failed,
-            // and pushing says why.
-            Step::Idle if may_wait && !self.producer.is_drained() => {
-                return Err(Failure::new(Kind::Failed, "the producer is stuck"));
-            }
-            Step::Wait(_) | Step::Idle => {}
-        }
-        for delivery in self.producer.take_deliveries() {
-            match delivery.result {
-                Ok(offset) => self.delivered(delivery.partition, delivery.record_count, offset),
-                Err(error) => {
-                    self.failure.get_or_insert_with(|| error.into());
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn delivered(&mut self, partition: PartitionIndex, count: i32, offset: Option<Offset>) {
-        let row = self.rows.entry(partition).or_insert_with(|| PartitionRow {
-            topic: self.topic.clone(),
-            partition: partition.get(),
-            record_count: 0,
-            first_offset: None,
-            last_offset: None,
-        });
-        let count = i64::from(count);
-        row.record_count = row.record_count.saturating_add(count);
-        if let Some(offset) = offset.map(Offset::get) {
-            row.first_offset.get_or_insert(offset);
-            row.last_offset = Some(offset.saturating_add(count).saturating_sub(1));
-        }
-    }
 }
 
 fn options(
@@ -220,7 +141,7 @@ fn options(
 }
 
 /// Where records without a key begin: another partition each time.
-fn seed() -> u64 {
+pub fn seed() -> u64 {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();

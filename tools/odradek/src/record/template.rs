@@ -1,12 +1,12 @@
 //! How a line becomes a record.
 
-use super::lines;
+use super::input;
 use crate::cli::ProduceArguments;
 use crate::failure::{Failure, Kind};
+use crate::time;
 use bytes::Bytes;
 use engine_model::{PartitionIndex, Timestamp};
 use net_client::NewRecord;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What every record has in common, and how a line becomes one.
 pub struct Template {
@@ -47,7 +47,7 @@ impl Template {
     /// The record of a line.
     ///
     /// Errors: `Failed` for a line without the separator it should have.
-    pub fn record(&self, line: Vec<u8>, number: u64) -> Result<NewRecord, Failure> {
+    pub fn record(&self, line: Bytes, number: u64) -> Result<NewRecord, Failure> {
         let not_null = |bytes: Bytes| {
             let is_null = self
                 .null
@@ -56,9 +56,9 @@ impl Template {
             (!is_null).then_some(bytes)
         };
         let (key, value) = match &self.separator {
-            None => (self.key.clone(), Bytes::from(line)),
+            None => (self.key.clone(), line),
             Some(separator) => {
-                let parts = lines::split(line, separator.as_bytes());
+                let parts = split(&line, separator.as_bytes());
                 let (key, value) = parts.ok_or_else(|| {
                     let what = format!("line {number} has no {separator:?} between key and value");
                     Failure::new(Kind::Failed, what).hint("the lines before it were sent")
@@ -71,14 +71,37 @@ impl Template {
             key,
             value: not_null(value),
             headers: self.headers.clone(),
-            timestamp: now(),
+            timestamp: Timestamp(time::now_ms()),
         })
     }
 }
 
-fn now() -> Timestamp {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+/// Cuts a line at the first `separator`; `None` when there is none in it.
+pub fn split(line: &Bytes, separator: &[u8]) -> Option<(Bytes, Bytes)> {
+    let place = input::find(line, separator)?;
+    let value = line.slice(place.saturating_add(separator.len())..);
+    Some((line.slice(..place), value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_cut_at_the_first_separator() {
+        for (line, separator, parts) in [
+            ("a:b", ":", Some(("a", "b"))),
+            ("a:b:c", ":", Some(("a", "b:c"))),
+            (":b", ":", Some(("", "b"))),
+            ("a:", ":", Some(("a", ""))),
+            ("a::b", "::", Some(("a", "b"))),
+            ("ab", ":", None),
+            ("", ":", None),
+            ("a", "::", None),
+        ] {
+            let found = split(&Bytes::from(line), separator.as_bytes());
+            let wanted = parts.map(|(k, v)| (Bytes::from(k), Bytes::from(v)));
+            assert_eq!(found, wanted, "{line} at {separator}");
+        }
+    }
 }

@@ -60,6 +60,7 @@ impl Node {
         let mut command = Command::new("sh");
         command
             .args(["-c", line])
+            .current_dir(self.folder.path())
             .env("PATH", path_with_odradek())
             .env("ODRADEK_BOOTSTRAP_SERVER", &self.address);
         run(command, b"")

@@ -1,0 +1,34 @@
+//! `odradek log`: what lies in a data directory, read with plain files and without opening it.
+//!
+//! Keeps: nothing is written, no lock is taken; damage is told and passed over, and makes the exit
+//! code 1. Does not need io_uring.
+
+mod directory;
+mod dump;
+mod item;
+mod printer;
+mod source;
+mod stat;
+
+use crate::cli::{Global, LogVerb};
+use crate::failure::{Failure, Kind};
+
+/// Runs a verb.
+pub fn run(global: &Global, verb: &LogVerb) -> Result<(), Failure> {
+    match verb {
+        LogVerb::Dump(arguments) => dump::run(global, arguments),
+        LogVerb::Stat(arguments) => stat::run(global, arguments),
+    }
+}
+
+/// What ends a reading that met damage.
+fn damaged(count: u64) -> Result<(), Failure> {
+    match count {
+        0 => Ok(()),
+        1 => Err(Failure::new(Kind::Failed, "1 place is damaged")),
+        _ => Err(Failure::new(
+            Kind::Failed,
+            format!("{count} places are damaged"),
+        )),
+    }
+}
