@@ -144,7 +144,9 @@ fn a_topic_made_again_goes_on_under_its_producer_and_consumer(kind: Kind) {
     let mut client = Program::start(kind, target.address());
     let topic = target.name("again");
     client.create_topic(&topic, 1, &json!({}));
-    client.producer("p", &json!({"acks": "all", "metadata_age_ms": 300}));
+    // Without idempotence librdkafka may reorder what it sends again, also to Apache Kafka.
+    let settings = json!({"acks": "all", "idempotent": true, "metadata_age_ms": 300});
+    client.producer("p", &settings);
     client.consumer("old", &json!({"reset": "earliest"}));
     client.assign("old", &topic, 0, &json!("beginning"));
     client.ask(&json!({
