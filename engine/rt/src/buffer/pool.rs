@@ -16,8 +16,9 @@ use super::BLOCK_BYTES;
 
 /// Bytes that wait for the next buffer, of one thread: a log gives back half a lane at once.
 const POOL_BYTES_MAX: usize = 128 << 20;
-/// Each [`trim`] gives back one part in this many of what was not used.
-const TRIM_SHARE: usize = 16;
+/// Each [`trim`], once a second, gives back one part in this many of what was not used: memory that a
+/// slow log lets go of at a checkpoint is wanted again some seconds later.
+const TRIM_SHARE: usize = 64;
 /// Blocks of memory up to this size are kept, in bytes. Those of just this size are huge pages where
 /// the system has some: one page fault instead of 512.
 const KEPT_BYTES_MAX: usize = 2 << 20;
