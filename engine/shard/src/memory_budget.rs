@@ -208,6 +208,12 @@ impl Inner {
         }
     }
 
+    /// Whether a new charge may go on in the express part: what it reads becomes an answer, which
+    /// is charged at once, so none begins on top of answers that are not covered.
+    fn may_begin_large(&self, bytes: usize) -> bool {
+        self.pool.is_large(bytes) && self.missing(0) == 0
+    }
+
     /// Whether the queue is empty now.
     fn serve_queue(&self, queue: Queue, wakers: &mut Vec<Waker>) -> bool {
         loop {
@@ -217,7 +223,7 @@ impl Inner {
             if first.state.get() == State::Waiting {
                 let express = if self.take_if_free(first.bytes) {
                     false
-                } else if (matches!(queue, Queue::Growing) || self.pool.is_large(first.bytes))
+                } else if (matches!(queue, Queue::Growing) || self.may_begin_large(first.bytes))
                     && self.pool.take_express()
                 {
                     true

@@ -103,6 +103,20 @@ fn a_large_charge_goes_on_in_the_express_part_alone() {
 }
 
 #[test]
+fn no_large_charge_begins_on_top_of_answers_that_are_not_covered() {
+    let budget = budget();
+    let answer = budget.charge_now(150);
+    let mut large = charge(&budget, 500);
+    assert!(poll(&mut large).is_none());
+    // A request that is half received goes on all the same: it may be what everybody waits for.
+    let half = budget.charge_now(1);
+    let half = poll(&mut grow(half, 10)).unwrap();
+    drop(half);
+    drop(answer);
+    assert!(poll(&mut large).is_some());
+}
+
+#[test]
 fn half_received_requests_never_lock_each_other_out() {
     let budget = budget();
     let first = poll(&mut charge(&budget, 50)).unwrap();
