@@ -16,8 +16,9 @@ use crate::question::{
     Answer, FetchAnswer, FetchQuestion, MeasureQuestion, Measured, PartitionFetch, Question,
 };
 
-/// A read is not cut below this for want of memory; it waits.
-const GRANT_MIN: usize = 64 << 10;
+/// A read is not cut below this for want of memory; it waits. Nor is less charged for it: the first
+/// batch comes whole whatever the limits say, and this is the largest one of most topics.
+const GRANT_MIN: usize = (1 << 20) + (64 << 10);
 /// How long it waits; then the answer has no records.
 const GRANT_WAIT: Duration = Duration::from_secs(1);
 
@@ -261,7 +262,9 @@ impl<'a> Round<'a> {
         if count == 0 {
             return;
         }
-        let (charge, bytes_max) = self.charge(wanted_bytes.min(self.limits.bytes_max)).await;
+        let wanted_max = wanted_bytes.min(self.limits.bytes_max);
+        let (charge, granted) = self.charge(wanted_max.max(GRANT_MIN)).await;
+        let bytes_max = granted.min(wanted_max);
         let mut asked = Vec::with_capacity(by_owner.len());
         let mut calls = Vec::with_capacity(by_owner.len());
         for (owner, (places, partitions)) in by_owner {
