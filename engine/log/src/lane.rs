@@ -290,7 +290,9 @@ impl Lane {
     /// Bytes of the largest frame that can ever be placed with the files as they are.
     pub(crate) fn frame_bytes_max(&self) -> u64 {
         let [a, b] = &self.files;
-        a.ready_bytes().max(b.ready_bytes())
+        let largest = a.ready_bytes().max(b.ready_bytes());
+        // A block is the heartbeat's.
+        largest.saturating_sub(to_u64(crate::format::BLOCK_BYTES))
     }
 
     /// Used part of the lane in percent.

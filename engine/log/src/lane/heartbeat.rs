@@ -1,5 +1,6 @@
 //! The durable heartbeat: some time after the last frame an empty one carries and flushes the
-//! durable sequence, so that rot in the last frames can be told from a torn tail (rule 10).
+//! durable sequence, so that rot in the last frames can be told from a torn tail (rule 10). Entries
+//! leave a block of every half for it.
 
 use super::Lane;
 use crate::format::BLOCK_BYTES;
@@ -32,15 +33,17 @@ impl Lane {
 
     /// Closes an empty frame if the active half has a block left; never begins the other half.
     fn send_heartbeat(&self) {
+        let block = to_u64(BLOCK_BYTES);
         let has_block = {
             let state = self.state.borrow();
             let left = self
                 .file(state.half)
                 .ready_bytes()
                 .saturating_sub(state.position);
-            left >= to_u64(BLOCK_BYTES)
+            left >= block
         };
-        if has_block && self.make_room(0).is_ok() {
+        if has_block && self.check().is_ok() {
+            self.open_frame(block, block);
             self.close_open();
             let mut state = self.state.borrow_mut();
             let last = state.next_sequence.saturating_sub(1);

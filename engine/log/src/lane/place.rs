@@ -49,10 +49,9 @@ impl Lane {
             .open
             .as_ref()
             .map_or(0, |open| to_u64(padded(open.builder.bytes())));
-        let used = state.position.saturating_add(open);
-        let left = self.file(state.half).ready_bytes().saturating_sub(used);
+        let left = self.room(state.half, state.position.saturating_add(open));
         // An entry may push the frame it joins over a block boundary; the sum above covers that.
-        let other = free_half(&state).map_or(0, |half| self.file(half).ready_bytes());
+        let other = free_half(&state).map_or(0, |half| self.room(half, 0));
         needed <= left || needed <= other
     }
 
@@ -83,11 +82,7 @@ impl Lane {
         let needed = frame_bytes(payload_bytes);
         let fits = {
             let state = self.state.borrow();
-            let left = self
-                .file(state.half)
-                .ready_bytes()
-                .saturating_sub(state.position);
-            needed <= left
+            needed <= self.room(state.half, state.position)
         };
         if !fits && !self.switch_half(needed) {
             return Err(StorageError::TooLarge {
@@ -96,11 +91,17 @@ impl Lane {
                 max: self.frame_bytes_max(),
             });
         }
+        let left = {
+            let state = self.state.borrow();
+            self.room(state.half, state.position)
+        };
+        self.open_frame(needed, left);
+        Ok(())
+    }
+
+    /// Opens a frame for `needed` bytes where `left` are left; there is none open.
+    pub(super) fn open_frame(&self, needed: u64, left: u64) {
         let mut state = self.state.borrow_mut();
-        let left = self
-            .file(state.half)
-            .ready_bytes()
-            .saturating_sub(state.position);
         let bytes_max = u64::from(self.options.frame_bytes_target)
             .max(needed)
             .min(left);
@@ -115,7 +116,15 @@ impl Lane {
             wants_flush: false,
             is_urgent: false,
         });
-        Ok(())
+    }
+
+    /// Bytes for entries in a half of which so many are used. A block more is kept for the
+    /// heartbeat: without one, rot in the last frame of a half would look like a torn tail.
+    fn room(&self, half: usize, used: u64) -> u64 {
+        let ready = self.file(half).ready_bytes();
+        ready
+            .saturating_sub(used)
+            .saturating_sub(to_u64(BLOCK_BYTES))
     }
 
     /// Begins the other half if it is free and large enough.
@@ -128,7 +137,7 @@ impl Lane {
             let Some(other) = free_half(&state) else {
                 return false;
             };
-            if self.file(other).ready_bytes() < needed {
+            if self.room(other, 0) < needed {
                 return false;
             }
             let full = state.half;
