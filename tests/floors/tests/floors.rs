@@ -39,6 +39,7 @@ const FLOORS: &[(u8, &[&str])] = &[
             "tools-odradek",
             "tests-clients",
             "tests-floors",
+            "tests-hostile",
             "tests-sim",
         ],
     ),
