@@ -27,8 +27,8 @@ pub enum FaultKind {
 pub enum FaultEffect {
     /// It fails with this errno: EIO, ENOSPC.
     Error(i32),
-    /// It answers that all went well, and nothing happened: a flush that flushed nothing, a write
-    /// that never reached the medium. Reads are not struck by it.
+    /// It answers that all went well, and nothing happened: a flush or directory sync that flushed
+    /// nothing, a write that never reached the medium. Other operations are not struck by it.
     Lie,
     /// A write goes to another block of the same file, as if the address had been wrong on its
     /// way, and answers that all went well. Other operations are not struck by it.
@@ -36,18 +36,6 @@ pub enum FaultEffect {
     /// A read comes back with one bit turned over; the medium keeps the right one. Other
     /// operations are not struck by it.
     Garble,
-}
-
-impl FaultEffect {
-    /// Whether such a thing can happen to operations of `kind` at all.
-    fn fits(self, kind: FaultKind) -> bool {
-        match self {
-            Self::Error(_) => true,
-            Self::Lie => kind != FaultKind::Read,
-            Self::Misdirect => kind == FaultKind::Write,
-            Self::Garble => kind == FaultKind::Read,
-        }
-    }
 }
 
 /// A plan of what goes wrong with operations of one kind.
@@ -129,7 +117,7 @@ pub struct FaultCounts {
     pub flushes_failed: u64,
     /// Other operations that failed on demand.
     pub others_failed: u64,
-    /// Flushes, writes and changes of names that answered well and did nothing.
+    /// Flushes, directory syncs and writes that answered well and did nothing.
     pub lies: u64,
     /// Writes that went to another place than they were told.
     pub writes_misdirected: u64,
@@ -221,14 +209,17 @@ impl Faults {
         false
     }
 
-    /// What happens to an operation instead of its being carried out, if anything is planned.
-    pub(crate) fn strike(&mut self, kind: FaultKind, path: &str) -> Option<FaultEffect> {
+    /// What happens to an operation instead of its being carried out, if anything is planned that
+    /// `fits` it.
+    pub(crate) fn strike(
+        &mut self,
+        kind: FaultKind,
+        path: &str,
+        fits: impl Fn(FaultEffect) -> bool,
+    ) -> Option<FaultEffect> {
         let mut effect = None;
         for fault in &mut self.planned {
-            if fault.kind != kind
-                || !fault.effect.fits(kind)
-                || !path.contains(&*fault.path_contains)
-            {
+            if fault.kind != kind || !fits(fault.effect) || !path.contains(&*fault.path_contains) {
                 continue;
             }
             if fault.skip > 0 {
@@ -269,14 +260,14 @@ mod tests {
         let eio = Some(FaultEffect::Error(libc::EIO));
         let strikes: Vec<Option<FaultEffect>> = ["seg", "lane-0", "seg", "lane-0", "lane-0"]
             .iter()
-            .map(|path| faults.strike(FaultKind::Write, path))
+            .map(|path| faults.strike(FaultKind::Write, path, |_| true))
             .collect();
         assert_eq!(strikes, [None, None, None, eio, None]);
         for _ in 0..3 {
-            assert_eq!(faults.strike(FaultKind::Read, "x"), eio);
+            assert_eq!(faults.strike(FaultKind::Read, "x", |_| true), eio);
         }
         faults.heal();
-        assert_eq!(faults.strike(FaultKind::Read, "x"), None);
+        assert_eq!(faults.strike(FaultKind::Read, "x", |_| true), None);
         assert_eq!(faults.counts.writes_failed, 1);
         assert_eq!(faults.counts.reads_failed, 3);
     }

@@ -5,18 +5,18 @@
 //! - a flush covers what had completed when it was requested, no more;
 //! - direct I/O is refused (EINVAL) unless offset, length and address are multiples of 4 KiB.
 //!
-//! Does not: decide when an operation is carried out (`world`).
+//! Does not: decide when an operation is carried out (`world`) or what goes wrong with it (`strike`).
 
 mod crash;
+mod strike;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
 use super::disk::{Disk, NodeKind, NodeNumber, OpenMode, to_index, to_u64};
-use super::faults::{FaultEffect, FaultKind, Faults};
+use super::faults::Faults;
 use super::network::{Attempt, Network, SocketNumber};
 use super::random::SeededRandom;
 use crate::buffer::BLOCK_BYTES;
@@ -200,132 +200,6 @@ impl Kernel {
                     })
             }
             _ => false,
-        }
-    }
-
-    /// Which faults can strike `operation`, and the path they go by.
-    fn exposure(&self, operation: &Operation) -> Option<(FaultKind, Arc<str>)> {
-        let (kind, descriptor, name) = match operation {
-            Operation::Read { file, .. } => (FaultKind::Read, file, None),
-            Operation::Write { file, .. } => (FaultKind::Write, file, None),
-            Operation::Allocate { file, .. } | Operation::Truncate { file, .. } => {
-                (FaultKind::Space, file, None)
-            }
-            Operation::Sync { file, .. } if self.file(file).is_ok() => {
-                (FaultKind::Flush, file, None)
-            }
-            Operation::Sync { file, .. } => (FaultKind::Directory, file, None),
-            Operation::OpenFile { parent, name, .. }
-            | Operation::OpenDirectory { parent, name }
-            | Operation::CreateDirectory { parent, name }
-            | Operation::Rename {
-                parent, from: name, ..
-            }
-            | Operation::Remove { parent, name, .. } => (FaultKind::Directory, parent, Some(name)),
-            _ => return None,
-        };
-        let path = match name {
-            Some(name) => descriptor.label().join(name.as_str()),
-            None => descriptor.label().target(),
-        };
-        Some((kind, path))
-    }
-
-    /// How much longer than usual `operation` takes, in nanoseconds.
-    pub(super) fn hold_up(&mut self, operation: &Operation) -> u64 {
-        if !self.faults.is_slow() {
-            return 0;
-        }
-        match self.exposure(operation) {
-            Some((kind, _)) => self.faults.hold_up(kind),
-            None => 0,
-        }
-    }
-
-    /// What the fault planned for `operation`, if any, makes of it.
-    fn strike(
-        &mut self,
-        operation: &mut Operation,
-        mark: u64,
-        random: &mut SeededRandom,
-    ) -> Option<Answer<i32>> {
-        let (kind, path) = self.exposure(operation)?;
-        match self.faults.strike(kind, &path)? {
-            FaultEffect::Error(errno) => {
-                self.fail(operation, errno, mark, random);
-                Some(Err(errno))
-            }
-            FaultEffect::Lie => Some(self.lie(operation, mark, random)),
-            FaultEffect::Misdirect => {
-                if let Operation::Write { file, offset, .. } = operation
-                    && let Ok((node, _)) = self.file(file)
-                {
-                    let blocks = self.disk.size(node).unwrap_or(0) / to_u64(BLOCK_BYTES);
-                    let told = *offset;
-                    *offset = random.below(blocks.max(1)) * to_u64(BLOCK_BYTES);
-                    let answer = self.perform_disk(operation, mark, random);
-                    // The caller goes on from where it believes to be.
-                    if let Operation::Write { offset, .. } = operation {
-                        *offset = told;
-                    }
-                    return Some(answer);
-                }
-                None
-            }
-            FaultEffect::Garble => {
-                let answer = self.perform_disk(operation, mark, random);
-                if let (Operation::Read { buffer, .. }, Ok(count)) = (operation, &answer)
-                    && let Ok(count @ 1..) = usize::try_from(*count)
-                {
-                    let from = buffer.len().saturating_sub(count);
-                    if let Some(byte) = buffer.as_mut_slice().get_mut(from + random.index(count)) {
-                        *byte ^= 1 << random.below(8);
-                    }
-                }
-                Some(answer)
-            }
-        }
-    }
-
-    /// What an operation that fails does all the same.
-    fn fail(&mut self, operation: &Operation, errno: i32, mark: u64, random: &mut SeededRandom) {
-        match operation {
-            Operation::Write {
-                file,
-                offset,
-                chunks,
-            } if errno != libc::ENOSPC => {
-                // Nobody knows how much of a failed write arrived.
-                if let Ok((node, _)) = self.file(file) {
-                    let data = gather(chunks, chunks.len());
-                    self.disk.interrupt_write(node, *offset, &data, random);
-                }
-            }
-            Operation::Sync { file, .. } => {
-                if let Ok((node, _)) = self.file(file) {
-                    let forgotten = self.disk.fail_flush(node, mark, || !random.one_in(4));
-                    self.faults.counts.writes_forgotten += forgotten;
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// The answer of a device that did nothing. What must give something back (a descriptor) is
-    /// carried out.
-    fn lie(
-        &mut self,
-        operation: &mut Operation,
-        mark: u64,
-        random: &mut SeededRandom,
-    ) -> Answer<i32> {
-        match operation {
-            Operation::Write { chunks, .. } => count_result(chunks.len()),
-            Operation::Sync { .. } => Ok(0),
-            other => {
-                self.faults.counts.lies -= 1;
-                self.perform_disk(other, mark, random)
-            }
         }
     }
 

@@ -10,6 +10,7 @@
 //!   completes, until it is crashed.
 
 mod crash;
+mod stall;
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
@@ -254,50 +255,6 @@ impl World {
         let node = self.shards.borrow().get(&key)?.node;
         let frozen = self.nodes.borrow().get(node).is_none_or(|node| node.frozen);
         (!frozen).then_some(node)
-    }
-
-    // --- pauses and wall clocks ---
-
-    /// Polls no task of `node` before `until`.
-    pub(super) fn pause(&self, node: usize, until: u64) {
-        if let Some(state) = self.nodes.borrow_mut().get_mut(node) {
-            state.paused_until = state.paused_until.max(until);
-        }
-        self.schedule(until, What::Resume(node));
-    }
-
-    fn resume(&self, node: usize) {
-        let ready = match self.nodes.borrow_mut().get_mut(node) {
-            Some(state) if state.paused_until <= self.clock.get() => {
-                std::mem::take(&mut state.paused)
-            }
-            _ => Vec::new(),
-        };
-        for waker in ready {
-            waker.wake();
-        }
-    }
-
-    /// Keeps a ready task for the end of its node's pause, if there is one.
-    fn keep_if_paused(&self, node: usize, waker: &Waker) -> bool {
-        match self.nodes.borrow_mut().get_mut(node) {
-            Some(state) if state.paused_until > self.clock.get() => {
-                state.paused.push(waker.clone());
-                true
-            }
-            _ => false,
-        }
-    }
-
-    pub(super) fn jump_wall_clock(&self, node: usize, by_ms: i64) {
-        if let Some(state) = self.nodes.borrow_mut().get_mut(node) {
-            state.wall_clock_error_ms = state.wall_clock_error_ms.saturating_add(by_ms);
-        }
-    }
-
-    pub(super) fn wall_clock_error_ms(&self, node: usize) -> i64 {
-        let nodes = self.nodes.borrow();
-        nodes.get(node).map_or(0, |node| node.wall_clock_error_ms)
     }
 
     /// The first node at its crash point.
