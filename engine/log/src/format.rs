@@ -34,7 +34,8 @@ pub use frame::{
 };
 pub use index::{Footer, IndexBlock, IndexRow};
 pub use manifest::{
-    LogImage, ManifestHead, ManifestPlace, ManifestReader, ManifestWriter, SegmentImage, StateImage,
+    LogImage, ManifestHead, ManifestPlace, ManifestReader, ManifestWriter, SegmentImage,
+    StateImage, manifest_place,
 };
 pub(crate) use wire::{Fields, size};
 

@@ -12,7 +12,8 @@ mod frames;
 mod names;
 mod picture;
 
+pub use crate::format::manifest_place;
 pub use extents::{ExtentAt, extent_at};
 pub use frames::{Chain, FrameAt, Verdict, frame_at, whole_frame};
-pub use names::{FileKind, file_kind, manifest_place};
+pub use names::{FileKind, file_kind};
 pub use picture::{LaneBatch, LogPicture, Picture};

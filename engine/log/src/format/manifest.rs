@@ -41,6 +41,26 @@ pub struct ManifestPlace {
     pub file: FileId,
 }
 
+/// Where the manifest piece at the start of `bytes` says it lies: for reading a slot without
+/// `CURRENT`. Nothing of it is checked; `ManifestReader` does that.
+pub fn manifest_place(bytes: &[u8]) -> Result<ManifestPlace, FormatError> {
+    let mut fields = Fields::new(WHAT, bytes);
+    if fields.array()? != MAGIC {
+        return Err(FormatError::Magic { what: WHAT });
+    }
+    fields.take(2)?;
+    let lane = fields.u16()?;
+    fields.take(8)?;
+    let directory = DirectoryId::from_bytes(fields.array()?);
+    fields.take(16)?;
+    let file = fields.file_id()?;
+    Ok(ManifestPlace {
+        directory,
+        lane,
+        file,
+    })
+}
+
 /// The header of a piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct PieceHeader {

@@ -1,8 +1,7 @@
-//! Which file is what, by its name; and where a manifest says it lies.
+//! Which file is what, by its name.
 
-use crate::format::{FileId, FormatError, ManifestPlace};
+use crate::format::FileId;
 use crate::segment;
-use engine_model::DirectoryId;
 
 /// What a file of a data directory is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,28 +32,6 @@ pub fn file_kind(name: &str) -> FileKind {
             .or_else(|| segment::parse_file_name(name).map(FileKind::Segment))
             .unwrap_or(FileKind::Foreign),
     }
-}
-
-/// Where the manifest piece at the start of `bytes` says it lies: for reading a slot without
-/// `CURRENT`. Nothing of it is checked; `ManifestReader` does that.
-pub fn manifest_place(bytes: &[u8]) -> Result<ManifestPlace, FormatError> {
-    let mut fields = crate::format::Fields::new("manifest piece", bytes);
-    if fields.array()? != *b"ODMF" {
-        return Err(FormatError::Magic {
-            what: "manifest piece",
-        });
-    }
-    fields.take(2)?;
-    let lane = fields.u16()?;
-    fields.take(8)?;
-    let directory = DirectoryId::from_bytes(fields.array()?);
-    fields.take(16)?;
-    let file = fields.file_id()?;
-    Ok(ManifestPlace {
-        directory,
-        lane,
-        file,
-    })
 }
 
 #[cfg(test)]
