@@ -37,7 +37,7 @@ pub use manifest::{
     LogImage, ManifestHead, ManifestPlace, ManifestReader, ManifestWriter, SegmentImage,
     StateImage, manifest_place,
 };
-pub(crate) use wire::{Fields, size};
+pub(crate) use wire::{Fields, is_zero, size};
 
 use core::fmt;
 use engine_model::limits;

@@ -1,6 +1,8 @@
 //! The extents of a segment or state file, one after another.
 
-use crate::format::{ExtentHeader, ExtentPlace, ExtentView, FormatError};
+use crate::format::{
+    EXTENT_HEADER_BYTES, ExtentHeader, ExtentPlace, ExtentView, FormatError, is_zero, size,
+};
 use bytes::Bytes;
 
 /// What stands at a block of a segment file.
@@ -39,8 +41,8 @@ pub fn extent_at(bytes: &Bytes, place: Option<&ExtentPlace>) -> ExtentAt {
         return ExtentAt::Short { needed };
     }
     let Some(place) = place else {
-        let from = crate::format::EXTENT_HEADER_BYTES;
-        let to = from.saturating_add(crate::format::size(header.payload_bytes));
+        let from = EXTENT_HEADER_BYTES;
+        let to = from.saturating_add(size(header.payload_bytes));
         return ExtentAt::Extent {
             view: ExtentView {
                 header,
@@ -60,6 +62,5 @@ pub fn extent_at(bytes: &Bytes, place: Option<&ExtentPlace>) -> ExtentAt {
 
 /// Whether the first bytes of a block are those of one that was never written.
 fn is_blank(bytes: &[u8]) -> bool {
-    let head = bytes.get(..crate::format::EXTENT_HEADER_BYTES);
-    head.is_some_and(|head| head.iter().all(|byte| *byte == 0))
+    bytes.get(..EXTENT_HEADER_BYTES).is_some_and(is_zero)
 }
