@@ -22,7 +22,7 @@ mod validate;
 
 pub(crate) use append::noted;
 pub(crate) use capture::LogCapture;
-pub(crate) use truncate::cut_segments;
+pub(crate) use truncate::{cut_segments, replace_segments};
 
 use crate::config::{Durability, LogConfig};
 use crate::epochs::LeaderEpochs;

@@ -4,6 +4,7 @@
 //! nothing else.
 
 use crate::format::{Entry, LogImage, SegmentImage};
+use crate::partition_log::{cut_segments, replace_segments};
 use engine_codec::batches;
 use engine_model::{LogId, Offset, TopicPartition};
 use std::collections::BTreeMap;
@@ -154,10 +155,7 @@ impl LogPicture {
                     self.segments.clear();
                 } else {
                     self.log_end = self.log_end.min(*cut);
-                    self.segments.retain(|segment| segment.base_offset < *cut);
-                    for segment in &mut self.segments {
-                        segment.end_offset = segment.end_offset.min(*cut);
-                    }
+                    cut_segments(&mut self.segments, *cut);
                 }
                 self.lane.retain(|batch| !*fully && batch.last < *cut);
             }
@@ -171,10 +169,8 @@ impl LogPicture {
                 segments,
                 ..
             } => {
-                self.segments
-                    .retain(|s| s.end_offset <= *first || s.base_offset > *last);
-                let place = self.segments.partition_point(|s| s.base_offset < *first);
-                self.segments.splice(place..place, segments.iter().copied());
+                let with = segments.iter().copied();
+                replace_segments(&mut self.segments, (*first, *last), with);
             }
             Entry::Epoch { .. } | Entry::Create { .. } | Entry::Delete { .. } => {}
         }

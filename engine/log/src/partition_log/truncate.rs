@@ -228,6 +228,17 @@ impl PartitionLog {
     }
 }
 
+/// Replaces the segments that hold `first..=last`; the new ones stand in their place.
+pub(crate) fn replace_segments(
+    segments: &mut Vec<SegmentImage>,
+    (first, last): (Offset, Offset),
+    with: impl IntoIterator<Item = SegmentImage>,
+) {
+    segments.retain(|segment| segment.end_offset <= first || segment.base_offset > last);
+    let place = segments.partition_point(|segment| segment.base_offset < first);
+    segments.splice(place..place, with);
+}
+
 /// Cuts a list of segments; those that hold nothing any more.
 pub(crate) fn cut_segments(segments: &mut Vec<SegmentImage>, cut: Offset) -> Vec<SegmentImage> {
     let kept = segments.partition_point(|segment| segment.base_offset < cut);

@@ -6,6 +6,7 @@ use super::scan::Scan;
 use super::{REPLAYED_BYTES_MAX, Recovery, length};
 use crate::error::{OpenError, StorageError};
 use crate::format::{Entry, FrameView, LaneImage};
+use crate::partition_log::replace_segments;
 #[cfg(odradek_planted)]
 use crate::planted::{self, Bug};
 use engine_model::{LogId, Timestamp};
@@ -225,10 +226,7 @@ fn apply_to(
             segments,
             ..
         } => {
-            log.segments
-                .retain(|segment| segment.end_offset <= first || segment.base_offset > last);
-            let place = log.segments.partition_point(|s| s.base_offset < first);
-            log.segments.splice(place..place, segments);
+            replace_segments(&mut log.segments, (first, last), segments);
             Ok(())
         }
         Entry::Create { .. } | Entry::Delete { .. } => Ok(()),
