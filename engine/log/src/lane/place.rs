@@ -225,8 +225,13 @@ impl Lane {
     /// what the logs show, so nothing may ever be acknowledged again.
     fn misplaced(&self) {
         debug_assert!(false, "an entry is put after make_room");
+        self.spoil("append");
+    }
+
+    /// Raises the fence because the open frame is not what was taken into it.
+    fn spoil(&self, operation: &'static str) {
         self.fence.raise(FenceCause {
-            operation: "append",
+            operation,
             target: "frame".into(),
             errno: 0,
         });
@@ -255,12 +260,7 @@ impl Lane {
             Err(error) => {
                 // The limits of `append` rule it out; what was taken must not be acknowledged.
                 tracing::error!(%error, "a frame cannot be closed");
-                self.fence.raise(FenceCause {
-                    operation: "encode",
-                    target: "frame".into(),
-                    errno: 0,
-                });
-                self.wake_all();
+                self.spoil("encode");
                 return;
             }
         };
