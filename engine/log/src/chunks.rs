@@ -55,13 +55,14 @@ impl Chunks {
             if !small.is_empty() {
                 chunks.push(small.split().freeze());
             }
-            if range.len() < buffer.len() / HELD_TIMES_MAX {
-                chunks.push(Bytes::copy_from_slice(
-                    buffer.get(range).unwrap_or_default(),
-                ));
-            } else if range.start <= range.end && range.end <= buffer.len() {
-                chunks.push(buffer.slice(range));
-            }
+            let Some(slice) = buffer.get(range) else {
+                continue;
+            };
+            chunks.push(if slice.len() < buffer.len() / HELD_TIMES_MAX {
+                Bytes::copy_from_slice(slice)
+            } else {
+                buffer.slice_ref(slice)
+            });
         }
         if !small.is_empty() {
             chunks.push(small.freeze());
