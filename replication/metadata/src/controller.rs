@@ -41,7 +41,7 @@ use crate::image::MetadataImage;
 use crate::record::MetadataRecord;
 use engine_config::BrokerConfig;
 use engine_model::{NodeId, Offset, TopicId, TopicName};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The feature that says which records and rules the metadata needs.
@@ -125,6 +125,12 @@ impl Controller {
 /// What two names have in common that collide; `None` for a name that collides with none.
 fn collision_key(name: &str) -> Option<String> {
     name.contains(['.', '_']).then(|| name.replace('.', "_"))
+}
+
+/// The names that are given more than once.
+fn repeated<'a>(names: impl Iterator<Item = &'a str>) -> BTreeSet<&'a str> {
+    let mut seen = BTreeSet::new();
+    names.filter(|name| !seen.insert(*name)).collect()
 }
 
 /// `factor` of the brokers for one partition. The topic's id picks where the first partition

@@ -10,7 +10,7 @@ use crate::image::TopicImage;
 use crate::limits;
 use crate::record::MetadataRecord;
 use engine_model::{NodeId, PartitionIndex, TopicId, TopicName};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// A topic that is to have more partitions, as a client asks for it: nothing of it is checked yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,13 +56,7 @@ impl Controller {
     /// Names given more than once have one answer each, before all others; the others stand in the
     /// order of the request.
     pub fn create_partitions(&self, request: &CreatePartitions) -> Outcome<Vec<Answer>> {
-        let mut seen: BTreeSet<&str> = BTreeSet::new();
-        let repeated: BTreeSet<&str> = request
-            .topics
-            .iter()
-            .map(|topic| topic.name.as_str())
-            .filter(|name| !seen.insert(name))
-            .collect();
+        let repeated = super::repeated(request.topics.iter().map(|topic| topic.name.as_str()));
         let mut response: Vec<Answer> = repeated
             .iter()
             .map(|name| ((*name).to_owned(), Err(CreatePartitionsError::Duplicate)))

@@ -90,11 +90,7 @@ impl Controller {
     /// The answers stand in the order of the request, but for names given more than once: those
     /// have one answer each, at the end, as in Kafka.
     pub fn create_topics(&self, request: &CreateTopics) -> Outcome<Vec<Answer>> {
-        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-        for topic in &request.topics {
-            *counts.entry(&topic.name).or_default() += 1;
-        }
-        let is_repeated = |name: &str| counts.get(name).is_some_and(|count| *count > 1);
+        let repeated = super::repeated(request.topics.iter().map(|topic| topic.name.as_str()));
         let mut plan = Plan {
             collision_keys: BTreeMap::new(),
             ids: BTreeSet::new(),
@@ -106,7 +102,7 @@ impl Controller {
         for topic in request
             .topics
             .iter()
-            .filter(|topic| !is_repeated(&topic.name))
+            .filter(|topic| !repeated.contains(topic.name.as_str()))
         {
             if is_excessive {
                 response.push((topic.name.clone(), Err(CreateTopicError::TooManyPartitions)));
@@ -120,9 +116,8 @@ impl Controller {
             });
             response.push((topic.name.clone(), answer));
         }
-        let repeated = counts.keys().filter(|name| is_repeated(name));
-        response
-            .extend(repeated.map(|name| ((*name).to_owned(), Err(CreateTopicError::Duplicate))));
+        let duplicate = |name: &&str| ((*name).to_owned(), Err(CreateTopicError::Duplicate));
+        response.extend(repeated.iter().map(duplicate));
         if request.validate_only {
             records.clear();
         }
