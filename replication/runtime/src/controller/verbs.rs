@@ -2,12 +2,11 @@
 
 use super::ControllerDriver;
 use crate::error::ControllerError;
-use crate::log_config::log_config;
+use crate::log_config::{log_config, topic_config};
 use crate::request::{
     ControllerRequest, ControllerResponse, CreatePartitionsAnswer, CreateTopicsAnswer,
     DeleteTopicsAnswer, NewLog, ShardRequest,
 };
-use engine_config::TopicConfig;
 use engine_log::{LogConfig, home_shard};
 use engine_model::{ShardId, TopicId, TopicName, TopicPartition};
 use replication_metadata::{
@@ -128,10 +127,8 @@ impl ControllerDriver {
     ) -> BTreeMap<TopicId, LogConfig> {
         topics
             .map(|(topic_id, name, configs)| {
-                // Checked when they were stored; the broker's defaults may have changed since so
-                // that they cannot stand beside them. The shards fall back to the same.
-                let topic = TopicConfig::from_overrides(configs, &self.config)
-                    .unwrap_or_else(|_| self.config.default_topic_config.clone());
+                // The shards tell where a topic's own settings do not hold.
+                let (topic, _) = topic_config(configs, &self.config);
                 (topic_id, log_config(name, &topic, &self.config))
             })
             .collect()

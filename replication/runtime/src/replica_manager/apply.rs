@@ -1,7 +1,7 @@
 //! Following the metadata: what the controller asks of a shard.
 
 use super::ReplicaManager;
-use crate::log_config::log_config;
+use crate::log_config::{log_config, topic_config};
 use crate::partition_replica::{OnChange, PartitionReplica};
 use crate::request::{NewLog, ShardAnswer, ShardRequest};
 use engine_config::TopicConfig;
@@ -122,15 +122,10 @@ impl ReplicaManager {
     }
 
     async fn follow_topic(self: &Rc<Self>, topic: &TopicImage) {
-        let topic_config = match TopicConfig::from_overrides(&topic.configs, &self.config) {
-            Ok(config) => config,
-            Err(error) => {
-                // Values were checked when they were stored; the broker's defaults may have
-                // changed since so that they cannot stand beside them.
-                tracing::warn!(topic = %topic.name, %error, "the broker's settings hold instead");
-                self.config.default_topic_config.clone()
-            }
-        };
+        let (topic_config, refused) = topic_config(&topic.configs, &self.config);
+        if let Some(error) = refused {
+            tracing::warn!(topic = %topic.name, %error, "the broker's settings hold instead");
+        }
         let config = log_config(&topic.name, &topic_config, &self.config);
         for (partition, image) in topic.numbered_partitions() {
             let here = TopicPartition {

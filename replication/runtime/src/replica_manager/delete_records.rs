@@ -2,7 +2,7 @@
 
 use super::ReplicaManager;
 use crate::error::ReplicaError;
-use engine_config::TopicConfig;
+use crate::log_config::topic_config;
 use engine_log::ReadError;
 use engine_model::{LeaderEpoch, Offset, TopicPartition};
 
@@ -39,11 +39,8 @@ impl ReplicaManager {
         let Some(topic) = image.topic(partition.topic_id) else {
             return false;
         };
-        let config = TopicConfig::from_overrides(&topic.configs, &self.config);
-        let policy = match &config {
-            Ok(config) => config.cleanup_policy,
-            Err(_) => self.config.default_topic_config.cleanup_policy,
-        };
+        let (config, _) = topic_config(&topic.configs, &self.config);
+        let policy = config.cleanup_policy;
         policy.compact && !policy.delete
     }
 }
