@@ -1,7 +1,8 @@
 //! The lane: group commit of everything that changes a log of this shard.
 //!
 //! Entries are copied into the open frame; a frame leaves when none is in flight and most of the
-//! appends that are expected are in it (`gather`), or when it holds `frame_bytes_early`; one flush at a time makes what was written durable.
+//! appends that are expected are in it (`gather`), or when it holds `frame_bytes_early`; one flush
+//! at a time makes what was written durable.
 //!
 //! Keeps:
 //! - a sequence is written once, at one place, within a run;

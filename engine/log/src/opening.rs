@@ -4,8 +4,8 @@
 //! they are opened in the turn in which they arrive, since later batches of the same log must not
 //! overtake them.
 //!
-//! Keeps: of each window at most `SPENT_MAX`, and what one batch takes, is spent on this. Whoever comes later
-//! is refused with an error that clients retry.
+//! Keeps: of each window at most `SPENT_MAX`, and what one batch takes, is spent on this. Whoever
+//! comes later is refused with an error that clients retry.
 
 use core::cell::Cell;
 use core::time::Duration;

@@ -16,11 +16,11 @@ use super::BLOCK_BYTES;
 
 /// Bytes that wait for the next buffer, of one thread: a log gives back half a lane at once.
 const POOL_BYTES_MAX: usize = 128 << 20;
-/// Each [`trim`], once a second, gives back one part in this many of what was not used: memory that a
-/// slow log lets go of at a checkpoint is wanted again some seconds later.
+/// Each [`trim`], once a second, gives back one part in this many of what was not used: memory that
+/// a slow log lets go of at a checkpoint is wanted again some seconds later.
 const TRIM_SHARE: usize = 64;
-/// Blocks of memory up to this size are kept, in bytes. Those of just this size are huge pages where
-/// the system has some: one page fault instead of 512.
+/// Blocks of memory up to this size are kept, in bytes. Those of just this size are huge pages
+/// where the system has some: one page fault instead of 512.
 const KEPT_BYTES_MAX: usize = 2 << 20;
 /// Sizes from one power of two to the next, so that at most a fifth of a block lies idle.
 const STEPS: usize = 4;

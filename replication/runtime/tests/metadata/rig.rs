@@ -472,9 +472,7 @@ impl Node {
             _ => panic!("the shard answers"),
         }
     }
-}
 
-impl Node {
     pub async fn delete_records(
         &self,
         partition: TopicPartition,
