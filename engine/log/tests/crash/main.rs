@@ -13,15 +13,10 @@
     reason = "test code: a failure is the report"
 )]
 
-#[path = "crash/forged.rs"]
 mod forged;
-#[path = "crash/life.rs"]
 mod life;
-#[path = "crash/model.rs"]
 mod model;
-#[path = "crash/oracle.rs"]
 mod oracle;
-#[path = "crash/workload.rs"]
 mod workload;
 
 use engine_rt::sim::{CrashKind, DiskImage};
