@@ -13,6 +13,7 @@
     reason = "test code: a failure is the report"
 )]
 
+mod draw;
 mod forged;
 mod life;
 mod model;
@@ -156,7 +157,7 @@ fn second_life(
     oracle: &Oracle,
     swept: &mut Swept,
 ) -> Result<(), String> {
-    let mut chance = workload::Draw(seed.wrapping_mul(1_000_003).wrapping_add(point));
+    let mut chance = draw::Draw(seed.wrapping_mul(1_000_003).wrapping_add(point));
     let plan = Plan {
         seed: chance.next(),
         shards: shards_after(point / 5),
@@ -334,7 +335,7 @@ fn flip_bits(seed: u64, flips: u64) -> Result<(), String> {
         rot: true,
         ..Plan::recover(seed, 1)
     };
-    let mut draw = workload::Draw(seed);
+    let mut draw = draw::Draw(seed);
     let files = image.files();
     let kinds = ["lane", "manifest", "segment", "CURRENT"];
     for flip in 0..flips {
