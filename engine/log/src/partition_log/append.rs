@@ -94,7 +94,12 @@ impl PartitionLog {
     ///
     /// Before the first batch that is a refusal. Later, part of the append is in the lane: nobody
     /// may ever hear that it succeeded, so the directory is fenced.
-    fn refuse_rest(&self, core: &StoreCore, place: usize, error: StorageError) -> StorageError {
+    pub(super) fn refuse_rest(
+        &self,
+        core: &StoreCore,
+        place: usize,
+        error: StorageError,
+    ) -> StorageError {
         if place > 0 {
             core.fence().raise(FenceCause {
                 operation: "append",

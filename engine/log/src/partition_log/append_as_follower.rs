@@ -5,7 +5,7 @@
 use super::append::Taken;
 use super::validate::check_size;
 use super::{Appended, PartitionLog};
-use crate::error::{AppendError, FenceCause};
+use crate::error::AppendError;
 use bytes::Bytes;
 use engine_codec::{Batch, BatchError, batches};
 use engine_model::{Offset, Timestamp, limits};
@@ -35,15 +35,7 @@ impl PartitionLog {
         let config = Rc::clone(&self.inner.config.borrow());
         for (place, batch) in all.iter().enumerate() {
             if let Err(error) = core.lane().make_room(batch.bytes().len()) {
-                if place > 0 {
-                    core.fence().raise(FenceCause {
-                        operation: "append",
-                        target: self.partition().to_string().into(),
-                        errno: 0,
-                    });
-                    core.lane().wake_all();
-                }
-                return Err(error.into());
+                return Err(self.refuse_rest(&core, place, error).into());
             }
             let header = batch.header();
             let taken = Taken {
