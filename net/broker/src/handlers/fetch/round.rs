@@ -5,8 +5,8 @@
 //! charged to the shard's memory, and where that is short, less is read.
 
 use core::time::Duration;
-use engine_model::{ErrorCode, Moment, ShardId, TopicPartition};
-use engine_shard::{Charge, Mark, Waiter, join_all};
+use engine_model::{ErrorCode, Moment, Offset, TopicPartition};
+use engine_shard::{Charge, Mark, Waiter};
 use std::collections::BTreeMap;
 
 use super::Limits;
@@ -15,6 +15,7 @@ use crate::fetch_set::{Due, FetchSet};
 use crate::question::{
     Answer, FetchAnswer, FetchQuestion, MeasureQuestion, Measured, PartitionFetch, Question,
 };
+use crate::routes::Routes;
 
 /// A read is not cut below this for want of memory; it waits. Nor is less charged for it: the first
 /// batch comes whole whatever the limits say, and this is the largest one of most topics.
@@ -179,45 +180,23 @@ impl<'a> Round<'a> {
 
     /// Counts what came; returns the places that have to be read to know.
     async fn measure(&mut self, places: Vec<usize>) -> Vec<usize> {
-        let mark = self.broker.watchers().waits().mark();
+        let read_committed = self.limits.read_committed;
+        let question = |partitions| {
+            Question::Measure(MeasureQuestion {
+                partitions,
+                read_committed,
+            })
+        };
+        let routes = self.look_at(places, Look::Count);
         let mut unknown = Vec::new();
-        let mut by_owner: BTreeMap<ShardId, Vec<(usize, PartitionFetch)>> = BTreeMap::new();
-        for place in places {
-            let Some(slot) = self.slots.get_mut(place) else {
-                continue;
-            };
-            let Some(wanted) = slot.wanted else {
-                continue;
-            };
-            slot.mark = mark;
-            slot.is_stale = true;
-            slot.is_unwatched = true;
-            let offset = slot.answer.next_offset.max(wanted.offset);
-            let owner = self.broker.owner(wanted.partition);
-            let wanted = PartitionFetch { offset, ..wanted };
-            by_owner.entry(owner).or_default().push((place, wanted));
-        }
-        let mut asked = Vec::with_capacity(by_owner.len());
-        let mut calls = Vec::with_capacity(by_owner.len());
-        for (owner, wanted) in by_owner {
-            let question = MeasureQuestion {
-                partitions: wanted.iter().map(|(_, wanted)| *wanted).collect(),
-                read_committed: self.limits.read_committed,
-            };
-            asked.push(wanted);
-            calls.push(self.broker.ask(owner, Question::Measure(question)));
-        }
-        for (wanted, answered) in asked.into_iter().zip(join_all(calls).await) {
+        for (places, answered) in routes.call(self.broker, question).await {
             let Ok(Answer::Measure(found)) = answered else {
-                unknown.extend(wanted.into_iter().map(|(place, _)| place));
+                unknown.extend(places);
                 continue;
             };
-            for ((place, wanted), found) in wanted.into_iter().zip(found) {
+            for (place, found) in places.into_iter().zip(found) {
                 match (found, self.slots.get_mut(place)) {
-                    (Measured::Bytes(bytes, end), Some(slot)) => {
-                        slot.answer.next_offset = end;
-                        slot.counted = slot.counted.saturating_add(bytes).min(wanted.bytes_max);
-                    }
+                    (Measured::Bytes(bytes, end), Some(slot)) => slot.count(bytes, end),
                     _ => unknown.push(place),
                 }
             }
@@ -236,12 +215,10 @@ impl<'a> Round<'a> {
         self.read(places, 0).await;
     }
 
-    /// Reads at these places, all owners at the same time.
-    async fn read(&mut self, places: Vec<usize>, watch_below: usize) {
+    /// What to ask the owners about these places, which from now on count as looked at.
+    fn look_at(&mut self, places: Vec<usize>, look: Look) -> Routes<PartitionFetch> {
         let mark = self.broker.watchers().waits().mark();
-        let mut by_owner: BTreeMap<ShardId, (Vec<usize>, Vec<PartitionFetch>)> = BTreeMap::new();
-        let mut wanted_bytes = 0_usize;
-        let mut count = 0_usize;
+        let mut routes = Routes::new();
         for place in places {
             let Some(slot) = self.slots.get_mut(place) else {
                 continue;
@@ -250,30 +227,39 @@ impl<'a> Round<'a> {
                 continue;
             };
             slot.mark = mark;
-            slot.is_stale = false;
+            slot.is_stale = look == Look::Count;
             slot.is_unwatched = true;
-            wanted_bytes = wanted_bytes.saturating_add(wanted.bytes_max);
-            count = count.saturating_add(1);
+            let offset = match look {
+                Look::Read => wanted.offset,
+                Look::Count => slot.answer.next_offset.max(wanted.offset),
+            };
             let owner = self.broker.owner(wanted.partition);
-            let (places, partitions) = by_owner.entry(owner).or_default();
-            places.push(place);
-            partitions.push(wanted);
+            routes.push(owner, place, PartitionFetch { offset, ..wanted });
         }
+        routes
+    }
+
+    /// Reads at these places, all owners at the same time.
+    async fn read(&mut self, places: Vec<usize>, watch_below: usize) {
+        let routes = self.look_at(places, Look::Read);
+        let count = routes.questions().count();
         if count == 0 {
             return;
         }
+        let wanted_bytes = routes
+            .questions()
+            .fold(0_usize, |sum, wanted| sum.saturating_add(wanted.bytes_max));
         let wanted_max = wanted_bytes.min(self.limits.bytes_max);
         let (charge, granted) = self.charge(wanted_max.max(GRANT_MIN)).await;
         let bytes_max = granted.min(wanted_max);
-        let mut asked = Vec::with_capacity(by_owner.len());
-        let mut calls = Vec::with_capacity(by_owner.len());
-        for (owner, (places, partitions)) in by_owner {
+        let (read_committed, watch_empty) = (self.limits.read_committed, self.is_session);
+        let question = |partitions: Vec<PartitionFetch>| {
             // What several owners read together has to fit as well.
             let share = bytes_max
                 .saturating_mul(partitions.len())
                 .checked_div(count)
                 .unwrap_or_default();
-            let question = FetchQuestion {
+            Question::Fetch(FetchQuestion {
                 bytes_max: if wanted_bytes > bytes_max && share > 0 {
                     share
                 } else {
@@ -281,14 +267,12 @@ impl<'a> Round<'a> {
                 },
                 partitions,
                 at_least_one: charge.is_some(),
-                read_committed: self.limits.read_committed,
+                read_committed,
                 watch_below,
-                watch_empty: self.is_session,
-            };
-            asked.push(places);
-            calls.push(self.broker.ask(owner, Question::Fetch(question)));
-        }
-        for (places, answered) in asked.into_iter().zip(join_all(calls).await) {
+                watch_empty,
+            })
+        };
+        for (places, answered) in routes.call(self.broker, question).await {
             let answers = match answered {
                 Ok(Answer::Fetch(answers)) => answers,
                 // The owner is going down with the node.
@@ -329,6 +313,15 @@ impl<'a> Round<'a> {
     }
 }
 
+/// How to look at a partition.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Look {
+    /// Read what is wanted.
+    Read,
+    /// Count what came after what was counted.
+    Count,
+}
+
 impl Slot {
     fn new(due: &Due, mark: Mark, is_follower: bool) -> Self {
         let (wanted, error) = match due.read {
@@ -346,6 +339,14 @@ impl Slot {
             is_unwatched: false,
         }
     }
+
+    /// So many bytes more are there, in batches that end below `end`.
+    fn count(&mut self, bytes: usize, end: Offset) {
+        let most = self.wanted.map_or(0, |wanted| wanted.bytes_max);
+        self.answer.next_offset = end;
+        self.counted = self.counted.saturating_add(bytes).min(most);
+    }
+
     /// A slot that was read.
     #[cfg(test)]
     pub(super) fn for_test(
