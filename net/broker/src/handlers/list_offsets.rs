@@ -2,27 +2,24 @@
 //!
 //! Source: Kafka 4.3.1's answers; KIP-79, KIP-734 (largest time), KIP-405 and KIP-1005 (tiers).
 
-use engine_model::{ErrorCode, LeaderEpoch, NodeId, PartitionIndex, ShardId, Timestamp};
-use engine_shard::join_all;
+use engine_model::{ErrorCode, LeaderEpoch, NodeId, PartitionIndex, Timestamp};
 use net_protocol::list_offsets::{
     ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse,
     ListOffsetsTopic, ListOffsetsTopicResponse,
 };
 use replication_metadata::TopicImage;
 use replication_runtime::{Horizon, OffsetTarget};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::broker::Broker;
 use crate::question::{Answer, OffsetAnswer, OffsetQuestion, Question, partition};
+use crate::routes::Routes;
 
 /// From this version on an answer has the leader epoch.
 const EPOCH_FROM: i16 = 4;
 const READ_COMMITTED: i8 = 1;
 /// A replica id that stands for a person looking at everything.
 const DEBUGGER: NodeId = NodeId(-2);
-
-/// Questions by owner, each with its place in the request.
-type Routes = BTreeMap<ShardId, Vec<((usize, usize), OffsetQuestion)>>;
 
 /// Finds every offset asked for.
 pub(crate) async fn list_offsets(
@@ -37,39 +34,41 @@ pub(crate) async fn list_offsets(
     };
     let repeated = repeated(&request.topics);
     let image = broker.image();
-    let mut routes: Routes = BTreeMap::new();
-    let mut answers: Vec<Vec<OffsetAnswer>> = Vec::with_capacity(request.topics.len());
-    for (topic_place, topic) in request.topics.iter().enumerate() {
+    let mut routes = Routes::new();
+    let mut answers = Vec::new();
+    for topic in &request.topics {
         let found = image.topic_named(&topic.name).map(|topic| &**topic);
-        let mut row = Vec::with_capacity(topic.partitions.len());
-        for (place, wanted) in topic.partitions.iter().enumerate() {
+        for wanted in &topic.partitions {
             let question = if repeated.contains(&(&*topic.name, wanted.partition_index)) {
                 Err(OffsetAnswer::refused(ErrorCode::INVALID_REQUEST))
             } else {
                 question(version, wanted, found, horizon)
             };
-            row.push(match question {
+            answers.push(match question {
                 Ok(question) => {
-                    let owner = broker.owner(question.partition);
-                    let place = (topic_place, place);
-                    routes.entry(owner).or_default().push((place, question));
+                    routes.push(broker.owner(question.partition), answers.len(), question);
                     OffsetAnswer::refused(ErrorCode::NOT_LEADER_OR_FOLLOWER)
                 }
                 Err(answer) => answer,
             });
         }
-        answers.push(row);
     }
-    ask(broker, routes, &mut answers).await;
+    let open = |answer| match answer {
+        Answer::ListOffsets(found) => Some(found),
+        _ => None,
+    };
+    routes
+        .ask(broker, Question::ListOffsets, open, &mut answers)
+        .await;
+    let mut answers = answers.into_iter();
     let topics = request
         .topics
         .into_iter()
-        .zip(answers)
-        .map(|(topic, answers)| ListOffsetsTopicResponse {
+        .map(|topic| ListOffsetsTopicResponse {
             partitions: topic
                 .partitions
                 .iter()
-                .zip(answers)
+                .zip(&mut answers)
                 // A partition named twice is answered once, with its error.
                 .filter({
                     let mut seen = BTreeSet::new();
@@ -83,26 +82,6 @@ pub(crate) async fn list_offsets(
     ListOffsetsResponse {
         topics,
         ..ListOffsetsResponse::default()
-    }
-}
-
-async fn ask(broker: &Broker, routes: Routes, answers: &mut [Vec<OffsetAnswer>]) {
-    let mut places = Vec::with_capacity(routes.len());
-    let mut calls = Vec::with_capacity(routes.len());
-    for (owner, routed) in routes {
-        let (places_here, questions): (Vec<_>, Vec<_>) = routed.into_iter().unzip();
-        places.push(places_here);
-        calls.push(broker.ask(owner, Question::ListOffsets(questions)));
-    }
-    for (places, answered) in places.into_iter().zip(join_all(calls).await) {
-        let Ok(Answer::ListOffsets(found)) = answered else {
-            continue;
-        };
-        for ((topic, place), answer) in places.into_iter().zip(found) {
-            if let Some(slot) = answers.get_mut(topic).and_then(|row| row.get_mut(place)) {
-                *slot = answer;
-            }
-        }
     }
 }
 
