@@ -7,19 +7,17 @@
 
 mod check;
 
-use bytes::Bytes;
 use core::time::Duration;
-use engine_model::{ErrorCode, PartitionIndex, ShardId, TopicPartition};
-use engine_shard::join_all;
+use engine_model::{ErrorCode, PartitionIndex, TopicPartition};
 use net_protocol::produce::{
     BatchIndexAndErrorMessage, LeaderIdAndEpoch, PartitionProduceResponse, ProduceRequest,
     ProduceResponse, TopicProduceData, TopicProduceResponse,
 };
 use replication_metadata::{MetadataImage, TopicImage};
-use std::collections::BTreeMap;
 
 use crate::broker::Broker;
 use crate::question::{Answer, ProduceAnswer, ProduceQuestion, Question, partition};
+use crate::routes::Routes;
 
 /// From this version on topics are named by id alone.
 const IDS_FROM: i16 = 13;
@@ -34,128 +32,73 @@ pub(crate) enum Produced {
     Failed,
 }
 
-/// A batch on its way to its owner and the places its answer goes to.
-struct Routed {
-    partition: TopicPartition,
-    records: Bytes,
-    place: (usize, usize),
-}
-
 /// Appends the batches of a request.
 pub(crate) async fn produce(broker: &Broker, version: i16, request: ProduceRequest) -> Produced {
     let acks = request.acks;
-    let mut answers: Vec<Vec<ProduceAnswer>> = Vec::with_capacity(request.topic_data.len());
-    let mut routes: BTreeMap<ShardId, Vec<Routed>> = BTreeMap::new();
+    let mut answers = Vec::new();
+    let mut routes = Routes::new();
     let mut layout = Vec::with_capacity(request.topic_data.len());
     let image = broker.image();
-    for (topic_place, topic) in request.topic_data.into_iter().enumerate() {
+    for topic in request.topic_data {
         let found = find_topic(&image, version, &topic);
-        let mut topic_answers = Vec::with_capacity(topic.partition_data.len());
         let mut indexes = Vec::with_capacity(topic.partition_data.len());
-        for (place, data) in topic.partition_data.into_iter().enumerate() {
+        for data in topic.partition_data {
             indexes.push(data.index);
             let checked = check::acks(acks)
                 .and_then(|()| found.clone())
                 .and_then(|topic| find_partition(topic, data.index))
                 .and_then(|partition| Ok((partition, check::records(version, data.records)?)));
-            topic_answers.push(match checked {
+            answers.push(match checked {
                 // Overwritten by the owner's answer; stands if the owner has gone.
-                Ok((partition, records)) => {
-                    routes
-                        .entry(broker.owner(partition))
-                        .or_default()
-                        .push(Routed {
-                            partition,
-                            records,
-                            place: (topic_place, place),
-                        });
+                Ok(batch) => {
+                    routes.push(broker.owner(batch.0), answers.len(), batch);
                     ProduceAnswer::refused(ErrorCode::NOT_LEADER_OR_FOLLOWER, None)
                 }
                 Err(refusal) => refusal.into_answer(),
             });
         }
-        answers.push(topic_answers);
         layout.push((topic.name, topic.topic_id, indexes));
     }
     let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or_default());
-    append(broker, acks, timeout, routes, &mut answers).await;
+    let question = |batches| {
+        Question::Produce(ProduceQuestion {
+            acks,
+            timeout,
+            batches,
+        })
+    };
+    let open = |answer| match answer {
+        Answer::Produce(found) => Some(found),
+        _ => None,
+    };
+    routes.ask(broker, question, open, &mut answers).await;
     if acks == 0 {
-        return if answers
-            .iter()
-            .flatten()
-            .any(|answer| answer.error.is_error())
-        {
+        return if answers.iter().any(|answer| answer.error.is_error()) {
             Produced::Failed
         } else {
             Produced::Silent
         };
     }
+    let mut answers = answers.into_iter();
     let responses = layout
         .into_iter()
-        .zip(answers)
-        .map(
-            |((name, topic_id, indexes), answers)| TopicProduceResponse {
-                partition_responses: indexes
-                    .into_iter()
-                    .zip(answers)
-                    .map(|(index, answer)| {
-                        let leader = leader_hint(&image, partition(topic_id, index), &answer);
-                        respond(index, answer, leader)
-                    })
-                    .collect(),
-                name,
-                topic_id,
-            },
-        )
+        .map(|(name, topic_id, indexes)| TopicProduceResponse {
+            partition_responses: indexes
+                .into_iter()
+                .zip(&mut answers)
+                .map(|(index, answer)| {
+                    let leader = leader_hint(&image, partition(topic_id, index), &answer);
+                    respond(index, answer, leader)
+                })
+                .collect(),
+            name,
+            topic_id,
+        })
         .collect();
     Produced::Answer(ProduceResponse {
         responses,
         ..ProduceResponse::default()
     })
-}
-
-/// Sends each owner its batches and files the answers.
-async fn append(
-    broker: &Broker,
-    acks: i16,
-    timeout: Duration,
-    routes: BTreeMap<ShardId, Vec<Routed>>,
-    answers: &mut [Vec<ProduceAnswer>],
-) {
-    let mut places = Vec::with_capacity(routes.len());
-    let mut calls = Vec::with_capacity(routes.len());
-    for (shard, routed) in routes {
-        let mut batches = Vec::with_capacity(routed.len());
-        let mut places_here = Vec::with_capacity(routed.len());
-        for Routed {
-            partition,
-            records,
-            place,
-        } in routed
-        {
-            batches.push((partition, records));
-            places_here.push(place);
-        }
-        places.push(places_here);
-        calls.push(broker.ask(
-            shard,
-            Question::Produce(ProduceQuestion {
-                acks,
-                timeout,
-                batches,
-            }),
-        ));
-    }
-    for (places, answered) in places.into_iter().zip(join_all(calls).await) {
-        let Ok(Answer::Produce(found)) = answered else {
-            continue;
-        };
-        for ((topic, place), answer) in places.into_iter().zip(found) {
-            if let Some(slot) = answers.get_mut(topic).and_then(|row| row.get_mut(place)) {
-                *slot = answer;
-            }
-        }
-    }
 }
 
 fn find_topic<'a>(
