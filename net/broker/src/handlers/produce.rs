@@ -136,14 +136,15 @@ fn leader_hint(
     partition: TopicPartition,
     answer: &ProduceAnswer,
 ) -> LeaderIdAndEpoch {
-    let is_elsewhere = answer.error == ErrorCode::NOT_LEADER_OR_FOLLOWER;
-    match image.partition(partition) {
-        Some(partition) if is_elsewhere => LeaderIdAndEpoch {
+    if answer.error != ErrorCode::NOT_LEADER_OR_FOLLOWER {
+        return LeaderIdAndEpoch::default();
+    }
+    image
+        .partition(partition)
+        .map_or_else(LeaderIdAndEpoch::default, |partition| LeaderIdAndEpoch {
             leader_id: partition.leader,
             leader_epoch: partition.leader_epoch,
-        },
-        _ => LeaderIdAndEpoch::default(),
-    }
+        })
 }
 
 fn respond(
