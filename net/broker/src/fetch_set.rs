@@ -272,7 +272,8 @@ impl FetchSet {
         self.make_due(number);
     }
 
-    fn settle(&mut self, number: usize) {
+    /// Lets go of a partition that `answered` found settled.
+    pub(crate) fn settle(&mut self, number: usize) {
         if let Some(part) = self.parts.get_mut(number)
             && let Some(turn) = part.turn.take()
         {
@@ -409,11 +410,6 @@ impl FetchSet {
             is_news,
             is_settled,
         }
-    }
-
-    /// Lets go of a partition that `answered` found settled.
-    pub(crate) fn set_settled(&mut self, number: usize) {
-        self.settle(number);
     }
 }
 

@@ -66,7 +66,7 @@ fn those_with_records_go_to_the_end_and_those_left_out_keep_their_turn() {
         let part = part(&set, partition);
         let answered = set.answered(part, &data(bytes, 9));
         if answered.is_settled {
-            set.set_settled(part);
+            set.settle(part);
         }
     }
     // 1 has records that did not fit, 3 is at its end.
@@ -124,7 +124,7 @@ fn what_is_forgotten_leaves_nothing_behind() {
         .unwrap()
         .watch(&keys, purgatory.mark())
         .unwrap();
-    set.set_settled(settled);
+    set.settle(settled);
     assert!(!set.is_all_due());
     for (topic, partitions) in [(1, vec![1, 0, 7]), (2, vec![0]), (9, vec![0])] {
         set.forget(&[ForgottenTopic {

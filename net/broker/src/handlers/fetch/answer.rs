@@ -15,37 +15,32 @@ use crate::fetch_set::{FetchSet, Place};
 use crate::question::FetchAnswer;
 
 /// The response, and the end of the request for its session.
-pub(super) fn respond(broker: &Broker, round: Round<'_>, scope: Scope) -> FetchResponse {
+pub(super) fn respond(broker: &Broker, round: Round<'_>, mut scope: Scope) -> FetchResponse {
     let limits = *round.limits();
     let mut slots = round.into_slots();
     limit(&mut slots, limits.bytes_max);
     let image = broker.image();
-    let lay_out = |set: &FetchSet, slot: &mut Slot| {
-        let place = set.place(slot.part)?;
+    let is_incremental = matches!(scope, Scope::Session(_));
+    let set = scope.set();
+    let mut responses = Vec::new();
+    let mut settled = Settled::default();
+    for slot in &mut slots {
+        let Some(place) = set.place(slot.part) else {
+            continue;
+        };
         let answer = core::mem::take(&mut slot.answer);
         let data = data(answer, &place, &limits, &image);
-        Some((place, data))
-    };
-    let mut responses = Vec::new();
-    let session_id = match scope {
-        Scope::Once(set) => {
-            for slot in &mut slots {
-                if let Some((place, data)) = lay_out(&set, slot) {
-                    add(&mut responses, place, data);
-                }
-            }
-            0
+        let answered = set.answered(slot.part, &data);
+        if answered.is_settled {
+            settled.add(slot);
         }
+        if answered.is_news || !is_incremental {
+            add(&mut responses, place, data);
+        }
+    }
+    let session_id = match scope {
+        Scope::Once(_) => 0,
         Scope::New(mut set) => {
-            let mut settled = Settled::default();
-            for slot in &mut slots {
-                if let Some((place, data)) = lay_out(&set, slot) {
-                    if set.answered(slot.part, &data).is_settled {
-                        settled.add(slot);
-                    }
-                    add(&mut responses, place, data);
-                }
-            }
             // Without room for what watches them there is no session.
             let session = broker.watchers().waits().enter().ok().and_then(|waiter| {
                 set.keep(waiter);
@@ -56,18 +51,6 @@ pub(super) fn respond(broker: &Broker, round: Round<'_>, scope: Scope) -> FetchR
             session.unwrap_or(0)
         }
         Scope::Session(mut using) => {
-            let mut settled = Settled::default();
-            for slot in &mut slots {
-                if let Some((place, data)) = lay_out(&using.set, slot) {
-                    let answered = using.set.answered(slot.part, &data);
-                    if answered.is_settled {
-                        settled.add(slot);
-                    }
-                    if answered.is_news {
-                        add(&mut responses, place, data);
-                    }
-                }
-            }
             settled.settle(&mut using.set);
             let id = using.id;
             // Closed or evicted meanwhile: the next request is told.
@@ -127,7 +110,7 @@ impl Settled {
         for (mark, keys, parts) in self.runs {
             if waiter.watch(&keys, mark).is_ok() {
                 for part in parts {
-                    set.set_settled(part);
+                    set.settle(part);
                 }
             }
         }
