@@ -20,7 +20,7 @@ use std::rc::Rc;
 use crate::budget::Budget;
 use crate::connection::{self, Phase, Service, State};
 use crate::door::{Door, Guest};
-use crate::watched::Watched;
+use crate::watched::{self, Watched};
 
 /// What a connection holds whatever it does: its tasks, its entries in lists, the buffer for its
 /// next request. Charged to the budget; measured over 10,000 idle connections.
@@ -180,15 +180,7 @@ impl<S: Service, B: Budget> Connections<S, B> {
 
     /// Drives `future` until `stop`, which gives `None`.
     async fn unless_stopping<T>(&self, future: impl Future<Output = T>) -> Option<T> {
-        let mut stopping = core::pin::pin!(self.stopping());
-        let mut future = core::pin::pin!(future);
-        core::future::poll_fn(|context| {
-            if stopping.as_mut().poll(context).is_ready() {
-                return core::task::Poll::Ready(None);
-            }
-            future.as_mut().poll(context).map(Some)
-        })
-        .await
+        watched::until(self.stopping(), future).await
     }
 
     /// Serves one connection in a task of its own, or closes it at once where there are too many.

@@ -4,6 +4,8 @@
 //! in one poll. Meant for a handful of waiting tasks.
 
 use core::cell::RefCell;
+use core::future::Future;
+use core::pin::pin;
 use core::task::{Poll, Waker};
 
 #[derive(Default)]
@@ -32,4 +34,20 @@ impl Watched {
         })
         .await
     }
+}
+
+/// Drives `future` until `end` resolves, which gives `None`. Cancel: as safe as `future` is.
+pub(crate) async fn until<T>(
+    end: impl Future<Output = ()>,
+    future: impl Future<Output = T>,
+) -> Option<T> {
+    let mut end = pin!(end);
+    let mut future = pin!(future);
+    core::future::poll_fn(|context| {
+        if end.as_mut().poll(context).is_ready() {
+            return Poll::Ready(None);
+        }
+        future.as_mut().poll(context).map(Some)
+    })
+    .await
 }

@@ -12,6 +12,7 @@ use super::state::{Phase, State};
 use super::{Client, Reply, Request, Service};
 use crate::budget::Budget;
 use crate::frame_reader::{Frame, FrameError, FrameReader};
+use crate::watched;
 
 /// Runs until the client has sent its last request, sent something that ends the connection, or
 /// the connection drains.
@@ -192,15 +193,7 @@ async fn noticing_the_end<T, B: Budget>(
 
 /// Drives `future` until the connection drains, which gives `None`.
 async fn until_draining<T>(state: &State, future: impl Future<Output = T>) -> Option<T> {
-    let mut future = pin!(future);
-    let mut draining = pin!(state.reached(Phase::Draining));
-    core::future::poll_fn(|context| {
-        if draining.as_mut().poll(context).is_ready() {
-            return Poll::Ready(None);
-        }
-        future.as_mut().poll(context).map(Some)
-    })
-    .await
+    watched::until(state.reached(Phase::Draining), future).await
 }
 
 /// Gives `None` where the future panics: a bad request ends its connection, not the shard.

@@ -8,13 +8,14 @@ use std::rc::Rc;
 use super::pipeline::{Next, Pipeline};
 use super::state::{Phase, State};
 use crate::frame_writer;
+use crate::watched;
 
 /// Runs until everything is sent, a request asks to close, or the client is gone.
 pub(super) async fn send_answers<C>(stream: Stream, state: Rc<State>, pipeline: Rc<Pipeline<C>>) {
     loop {
-        let (pieces, answers) = match next(&state, &pipeline).await {
-            Some(Next::Send { pieces, answers }) => (pieces, answers),
-            Some(Next::Close | Next::End) | None => break,
+        let next = watched::until(state.reached(Phase::Closed), pipeline.next()).await;
+        let Some(Next::Send { pieces, answers }) = next else {
+            break;
         };
         for pieces in frame_writer::pack(pieces) {
             state.sends(Some(engine_rt::now()));
@@ -28,19 +29,6 @@ pub(super) async fn send_answers<C>(stream: Stream, state: Rc<State>, pipeline: 
         pipeline.sent(answers);
     }
     state.advance(Phase::Closed);
-}
-
-/// What to do next; `None` when the connection was closed meanwhile.
-async fn next<C>(state: &State, pipeline: &Pipeline<C>) -> Option<Next> {
-    let mut next = pin!(pipeline.next());
-    let mut closed = pin!(state.reached(Phase::Closed));
-    core::future::poll_fn(|context| {
-        if closed.as_mut().poll(context).is_ready() {
-            return Poll::Ready(None);
-        }
-        next.as_mut().poll(context).map(Some)
-    })
-    .await
 }
 
 /// Whether the pieces went out before the connection was closed or failed.
