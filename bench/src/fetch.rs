@@ -6,29 +6,21 @@
 mod fetcher;
 
 use crate::clock::{Clock, nanos};
-use crate::control::Control;
-use crate::cost::{Cost, Sample};
-use crate::deal::deal;
 use crate::error::BenchError;
-use crate::machine::{Machine, load_average};
-use crate::number::{float, wide};
+use crate::machine::Machine;
+use crate::number::wide;
 use crate::options::{Amount, FetchOptions, From};
 use crate::poller::{Poller, Ready};
-use crate::process::{command_of, file_systems_of, pin};
-use crate::report::{Load, Progress, Report, Settings};
+use crate::process::pin;
+use crate::report::{Progress, Report, Settings};
+use crate::runner::{Runner, measure};
 use crate::socket::Socket;
 use crate::tally::Tally;
 use crate::target::Target;
+use crate::watch::{HEARTBEAT_NANOS, Watch};
 use engine_model::Offset;
-use net_protocol::ApiKey;
-use std::time::Duration;
 
 pub use fetcher::Fetcher;
-
-/// How often progress is told, in nanoseconds.
-const PROGRESS_NANOS: u64 = 500_000_000;
-/// How often the loop looks whether the broker has fallen silent, in nanoseconds.
-const HEARTBEAT_NANOS: u64 = 1_000_000_000;
 
 /// What is told of answers.
 pub trait Received {
@@ -68,7 +60,7 @@ pub fn fetch(
     let common = &options.common;
     common.check()?;
     pin(common)?;
-    let mut machine = Machine::look();
+    let machine = Machine::look();
     let mut target = Target::prepare(common, false)?;
     for partition in &mut target.partitions {
         if let From::BeforeEnd(records) = options.from {
@@ -81,38 +73,14 @@ pub fn fetch(
         return Err(BenchError::Options("the topic holds no records to fetch"));
     }
     let mut run = Run::prepare(options, &target)?;
-    if !common.warmup.is_zero() {
-        run.phase(Amount::Duration(common.warmup), true, progress)?;
-    }
-    let warmup_records = run.tally.records;
-    run.tally.clear();
-    let traffic = run.traffic();
-    let before = Sample::take(common.broker_pid)?;
-    let began = run.clock.now();
-    run.phase(common.amount, false, progress)?;
-    let seconds = float(run.clock.now() - began) / 1e9;
-    let after = Sample::take(common.broker_pid)?;
-    let tally = &run.tally;
-    let done = (tally.bytes, tally.records, tally.requests);
-    let cost = Cost::between(&before, &after, common.broker_pid, done);
-    machine.load_average_after = load_average();
-    let (sent, received) = run.traffic();
-    let mut report = Report {
+    let report = measure(&mut run, common, machine, progress)?;
+    Ok(Report {
         kind: "fetch",
         settings: Settings::of(&target, common, run.fetchers.len(), run.version)
             .with_limits(&options.limits),
-        load: Load::of(tally, seconds, (sent - traffic.0, received - traffic.1)),
-        latency: tally.latency.figures(),
-        cost,
-        machine,
-        broker_command: common.broker_pid.map(command_of),
-        broker_file_systems: common.broker_pid.map(file_systems_of),
         bytes_of: "record batches",
-        ..Report::default()
-    };
-    report.load.warmup_records = warmup_records;
-    report.remark_on_cost();
-    Ok(report)
+        ..report
+    })
 }
 
 struct Run<'a> {
@@ -127,22 +95,8 @@ struct Run<'a> {
 impl<'a> Run<'a> {
     fn prepare(options: &'a FetchOptions, target: &Target) -> Result<Self, BenchError> {
         let common = &options.common;
-        let mut fetchers = Vec::new();
-        let mut version = 0;
-        for hand in deal(target, common.connections) {
-            let control = Control::connect(&[hand.address], &common.client_id, common.timeout)?;
-            version = control.version(ApiKey::Fetch)?;
-            let (address, stream) = control.into_parts();
-            fetchers.push(Fetcher::new(
-                Socket::new(address, stream)?,
-                target,
-                &common.topic,
-                &hand.partitions,
-                &options.limits,
-                common.client_id.clone(),
-                version,
-            ));
-        }
+        let (fetchers, version) =
+            Fetcher::connect(common, &options.limits, target, common.connections)?;
         Ok(Self {
             options,
             clock: Clock::start(),
@@ -153,20 +107,26 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// Bytes sent and received so far.
-    fn traffic(&self) -> (u64, u64) {
-        let sockets = self.fetchers.iter().map(|fetcher| &fetcher.socket);
-        sockets.fold((0, 0), |(sent, received), socket| {
-            (sent + socket.sent_bytes, received + socket.received_bytes)
-        })
-    }
-
     fn may_go_on(&self, amount: Amount, start: u64, now: u64) -> bool {
         match amount {
             Amount::Records(records) => self.tally.records < records,
             Amount::Bytes(bytes) => self.tally.bytes < bytes,
             Amount::Duration(duration) => now.saturating_sub(start) < nanos(duration),
         }
+    }
+}
+
+impl Runner for Run<'_> {
+    fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    fn tally(&mut self) -> &mut Tally {
+        &mut self.tally
+    }
+
+    fn traffic(&self) -> (u64, u64) {
+        Socket::traffic(self.fetchers.iter().map(|fetcher| &fetcher.socket))
     }
 
     /// Fetches until `amount` has come and every answer is there.
@@ -180,7 +140,7 @@ impl<'a> Run<'a> {
         let mut awake: Vec<usize> = (0..self.fetchers.len()).collect();
         let mut ready: Vec<Ready> = Vec::new();
         let mut waiting = 0_usize;
-        let (mut heard, mut told) = (start, start);
+        let mut watch = Watch::new(start, self.options.common.timeout, is_warmup, progress);
         loop {
             let now = self.clock.now();
             for place in awake.drain(..) {
@@ -212,21 +172,7 @@ impl<'a> Run<'a> {
                 }
                 awake.push(event.socket);
             }
-            if !ready.is_empty() {
-                heard = now;
-            } else if now.saturating_sub(heard) > nanos(self.options.common.timeout) {
-                let waited = Duration::from_nanos(now - heard);
-                return Err(BenchError::Silent { waited });
-            }
-            if now.saturating_sub(told) >= PROGRESS_NANOS {
-                told = now;
-                progress(Progress {
-                    is_warmup,
-                    seconds: float(now - start) / 1e9,
-                    records: self.tally.records,
-                    bytes: self.tally.bytes,
-                });
-            }
+            watch.look(now, !ready.is_empty(), &self.tally)?;
         }
     }
 }

@@ -30,10 +30,12 @@ mod poller;
 mod process;
 mod produce;
 mod report;
+mod runner;
 mod socket;
 mod tally;
 mod target;
 mod template;
+mod watch;
 
 pub use e2e::e2e;
 pub use error::BenchError;

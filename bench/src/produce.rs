@@ -1,21 +1,17 @@
 //! The produce load.
-//!
-//! Keeps: warm-up, pause, measured part, pause: samples of the cost are taken while nothing is in flight,
-//! so that what was counted is what was paid for.
 
 mod prepare;
 mod readers;
 mod run;
 mod sender;
 
-use crate::cost::{Cost, Sample};
 use crate::error::BenchError;
-use crate::machine::{Machine, load_average};
-use crate::number::float;
-use crate::options::{Amount, FetchLimits, ProduceOptions};
+use crate::machine::Machine;
+use crate::options::{FetchLimits, ProduceOptions};
 use crate::payload::Payload;
-use crate::process::{command_of, file_systems_of, pin};
-use crate::report::{Load, Progress, Report, Settings};
+use crate::process::pin;
+use crate::report::{Progress, Report, Settings};
+use crate::runner;
 use crate::target::Target;
 use net_client::Acks;
 use run::Run;
@@ -44,7 +40,7 @@ pub fn measure(
     check(options)?;
     let common = &options.common;
     pin(common)?;
-    let mut machine = Machine::look();
+    let machine = Machine::look();
     let payload = Payload::new(
         options.record_bytes,
         options.batch_bytes,
@@ -52,39 +48,14 @@ pub fn measure(
     )?;
     let target = Target::prepare(common, true)?;
     let mut run = Run::prepare(options, limits, &payload, &target)?;
-    if !common.warmup.is_zero() {
-        run.phase(Amount::Duration(common.warmup), true, progress)?;
-    }
-    let warmup_records = run.tally.records;
-    run.tally.clear();
-    let traffic = run.traffic();
-    let before = Sample::take(common.broker_pid)?;
-    let began = run.clock.now();
-    run.phase(common.amount, false, progress)?;
-    let seconds = float(run.clock.now() - began) / 1e9;
-    let after = Sample::take(common.broker_pid)?;
-    let tally = &run.tally;
-    let done = (tally.bytes, tally.records, tally.requests);
-    let cost = Cost::between(&before, &after, common.broker_pid, done);
-    machine.load_average_after = load_average();
-    let (sent, received) = run.traffic();
+    let report = runner::measure(&mut run, common, machine, progress)?;
     let mut report = Report {
         kind: if limits.is_some() { "e2e" } else { "produce" },
         settings: settings(options, limits, &run, &payload, &target),
-        load: Load {
-            warmup_records,
-            ..Load::of(tally, seconds, (sent - traffic.0, received - traffic.1))
-        },
-        latency: tally.latency.figures(),
-        ack_latency: limits.map(|_| tally.acks.figures()),
-        lateness: options.rate.map(|_| tally.lateness.figures()),
-        cost,
-        machine,
-        broker_command: common.broker_pid.map(command_of),
-        broker_file_systems: common.broker_pid.map(file_systems_of),
-        ..Report::default()
+        ack_latency: limits.map(|_| run.tally.acks.figures()),
+        lateness: options.rate.map(|_| run.tally.lateness.figures()),
+        ..report
     };
-    report.remark_on_cost();
     report.judge_pace(options.lateness_max);
     remark(&mut report, options, &target);
     Ok(report)

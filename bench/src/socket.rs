@@ -27,9 +27,9 @@ pub struct Socket {
     /// Where they end.
     end: usize,
     /// Bytes sent so far.
-    pub sent_bytes: u64,
+    sent_bytes: u64,
     /// Bytes received so far.
-    pub received_bytes: u64,
+    received_bytes: u64,
 }
 
 impl Socket {
@@ -50,6 +50,13 @@ impl Socket {
             end: 0,
             sent_bytes: 0,
             received_bytes: 0,
+        })
+    }
+
+    /// Bytes that all of these have sent and received so far.
+    pub fn traffic<'a>(sockets: impl Iterator<Item = &'a Self>) -> (u64, u64) {
+        sockets.fold((0, 0), |(sent, received), socket| {
+            (sent + socket.sent_bytes, received + socket.received_bytes)
         })
     }
 

@@ -5,8 +5,10 @@
 
 use super::Received;
 use crate::answer::{self, FetchedPartition};
+use crate::control::Control;
+use crate::deal::deal;
 use crate::error::BenchError;
-use crate::options::FetchLimits;
+use crate::options::{Common, FetchLimits};
 use crate::socket::Socket;
 use crate::target::{Target, TargetPartition};
 use bytes::Bytes;
@@ -56,14 +58,35 @@ pub struct Fetcher {
 }
 
 impl Fetcher {
-    /// A connection that reads these partitions, each from its start to its end and again.
-    pub fn new(
-        socket: Socket,
-        target: &Target,
-        topic: &Text,
-        partitions: &[(usize, TargetPartition)],
+    /// At least so many connections to the leaders of all partitions, and the version they speak.
+    pub fn connect(
+        common: &Common,
         limits: &FetchLimits,
-        client_id: Text,
+        target: &Target,
+        connections: usize,
+    ) -> Result<(Vec<Self>, i16), BenchError> {
+        let mut fetchers = Vec::new();
+        let mut version = 0;
+        for hand in deal(target, connections) {
+            let control = Control::connect(&[hand.address], &common.client_id, common.timeout)?;
+            version = control.version(ApiKey::Fetch)?;
+            let (address, stream) = control.into_parts();
+            let socket = Socket::new(address, stream)?;
+            let partitions = &hand.partitions;
+            fetchers.push(Self::new(
+                socket, common, limits, target.id, partitions, version,
+            ));
+        }
+        Ok((fetchers, version))
+    }
+
+    /// A connection that reads these partitions, each from its start to its end and again.
+    fn new(
+        socket: Socket,
+        common: &Common,
+        limits: &FetchLimits,
+        topic_id: TopicId,
+        partitions: &[(usize, TargetPartition)],
         version: i16,
     ) -> Self {
         let positions = partitions
@@ -91,9 +114,9 @@ impl Fetcher {
             positions,
             request,
             partition_max_bytes: limits.partition_max_bytes,
-            topic: topic.clone(),
-            topic_id: target.id,
-            client_id,
+            topic: common.topic.clone(),
+            topic_id,
+            client_id: common.client_id.clone(),
             version,
             has_session,
             is_checked: limits.is_checked,

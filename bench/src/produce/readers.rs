@@ -1,15 +1,11 @@
 //! The consuming side of an end to end run.
 
-use crate::control::Control;
-use crate::deal::deal;
 use crate::error::BenchError;
 use crate::fetch::{Fetcher, Received};
 use crate::options::{Common, FetchLimits};
-use crate::socket::Socket;
 use crate::tally::Tally;
 use crate::target::Target;
 use engine_model::{Offset, PartitionIndex};
-use net_protocol::ApiKey;
 use std::collections::VecDeque;
 
 /// A partition whose batches are waited for.
@@ -41,21 +37,7 @@ impl Readers {
             partition.start = partition.end;
             partition.end = Offset::MAX;
         }
-        let mut fetchers = Vec::new();
-        for hand in deal(&tail, 1) {
-            let control = Control::connect(&[hand.address], &common.client_id, common.timeout)?;
-            let version = control.version(ApiKey::Fetch)?;
-            let (address, stream) = control.into_parts();
-            fetchers.push(Fetcher::new(
-                Socket::new(address, stream)?,
-                &tail,
-                &common.topic,
-                &hand.partitions,
-                limits,
-                common.client_id.clone(),
-                version,
-            ));
-        }
+        let (fetchers, _) = Fetcher::connect(common, limits, &tail, 1)?;
         let awaited = tail.partitions.iter().map(|partition| Awaited {
             index: partition.index,
             next: partition.start.get(),

@@ -7,23 +7,22 @@ use crate::answer;
 use crate::clock::{Clock, nanos};
 use crate::error::BenchError;
 use crate::limit::Limit;
-use crate::number::{float, wide};
+use crate::number::wide;
 use crate::options::{Amount, FetchLimits, ProduceOptions};
 use crate::pace::Pace;
 use crate::payload::Payload;
 use crate::poller::{Poller, Ready};
 use crate::report::Progress;
+use crate::runner::Runner;
+use crate::socket::Socket;
 use crate::tally::Tally;
 use crate::target::Target;
+use crate::watch::{HEARTBEAT_NANOS, Watch};
 use net_client::Acks;
 use net_protocol::api_versions::ApiVersionsRequest;
 use net_protocol::request_frame;
 use std::time::Duration;
 
-/// How often progress is told, in nanoseconds.
-const PROGRESS_NANOS: u64 = 500_000_000;
-/// How often the loop looks whether the broker has fallen silent, in nanoseconds.
-const HEARTBEAT_NANOS: u64 = 1_000_000_000;
 /// The correlation id of the question whose answer says that all before it was read.
 const LAST_CORRELATION_ID: i32 = i32::MAX;
 
@@ -31,7 +30,7 @@ const LAST_CORRELATION_ID: i32 = i32::MAX;
 pub struct Run<'a> {
     options: &'a ProduceOptions,
     /// What latencies are read off.
-    pub clock: Clock,
+    clock: Clock,
     /// The connections that produce; first in the poller.
     pub senders: Vec<Sender>,
     /// Those that consume, in an end to end run; behind the others in the poller.
@@ -80,18 +79,6 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// Bytes sent and received so far.
-    pub fn traffic(&self) -> (u64, u64) {
-        let reading = self.readers.iter().flat_map(|readers| &readers.fetchers);
-        let reading = reading.map(|fetcher| &fetcher.socket);
-        let sockets = self.senders.iter().map(|sender| &sender.socket);
-        sockets
-            .chain(reading)
-            .fold((0, 0), |(sent, received), socket| {
-                (sent + socket.sent_bytes, received + socket.received_bytes)
-            })
-    }
-
     /// When requests are meant to leave, if that is fixed.
     pub fn pace(&self, start: u64) -> Option<Pace> {
         let rate = self.options.rate?;
@@ -109,74 +96,6 @@ impl<'a> Run<'a> {
     fn is_idle(&self) -> bool {
         let is_done = |sender: &Sender| sender.in_flight() == 0 && sender.backlog.is_empty();
         self.senders.iter().all(is_done) && self.readers.as_ref().is_none_or(Readers::is_done)
-    }
-
-    /// Issues as much as `amount` says and waits for every answer.
-    pub fn phase(
-        &mut self,
-        amount: Amount,
-        is_warmup: bool,
-        progress: &mut dyn FnMut(Progress),
-    ) -> Result<(), BenchError> {
-        let start = self.clock.now();
-        let records = self.records_per_batch * wide(self.batches_per_request);
-        let mut limit = Limit::new(amount, start, records, wide(self.options.record_bytes));
-        let mut pace = self.pace(start);
-        self.keep_reading(start)?;
-        // Connections that may be able to send: at first all.
-        let mut awake: Vec<usize> = (0..self.senders.len()).collect();
-        let mut again = Vec::new();
-        let mut ready: Vec<Ready> = Vec::new();
-        let mut turn = 0;
-        let (mut heard, mut told) = (start, start);
-        loop {
-            let now = self.clock.now();
-            if let Some(pace) = &mut pace {
-                self.schedule(pace, &mut limit, now, &mut turn, &mut awake);
-            }
-            for place in awake.drain(..) {
-                if self.send(place, pace.is_none().then_some(&mut limit), now)? {
-                    again.push(place);
-                }
-            }
-            core::mem::swap(&mut awake, &mut again);
-            let may_issue = limit.allows(now);
-            // Asked only when it matters: with many connections the answer is not free.
-            let is_idle = !may_issue && self.is_idle();
-            if is_idle {
-                break;
-            }
-            let wait = match &pace {
-                _ if !awake.is_empty() => 0,
-                Some(pace) if may_issue => pace.next().saturating_sub(self.clock.now()),
-                _ => HEARTBEAT_NANOS,
-            };
-            self.poller.wait(wait.min(HEARTBEAT_NANOS), &mut ready)?;
-            let now = self.clock.now();
-            for event in &ready {
-                self.take(*event, now)?;
-                awake.push(event.socket);
-            }
-            if !ready.is_empty() || (pace.is_some() && may_issue && self.is_idle()) {
-                heard = now;
-            } else if now.saturating_sub(heard) > nanos(self.options.common.timeout) {
-                let waited = Duration::from_nanos(now - heard);
-                return Err(BenchError::Silent { waited });
-            }
-            if now.saturating_sub(told) >= PROGRESS_NANOS {
-                told = now;
-                progress(Progress {
-                    is_warmup,
-                    seconds: float(now - start) / 1e9,
-                    records: self.tally.records,
-                    bytes: self.tally.bytes,
-                });
-            }
-        }
-        if self.options.acks == Acks::None {
-            self.settle()?;
-        }
-        Ok(())
     }
 
     /// Takes what has come on one connection.
@@ -332,6 +251,78 @@ impl<'a> Run<'a> {
                 let waited = Duration::from_nanos(now - start);
                 return Err(BenchError::Silent { waited });
             }
+        }
+        Ok(())
+    }
+}
+
+impl Runner for Run<'_> {
+    fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    fn tally(&mut self) -> &mut Tally {
+        &mut self.tally
+    }
+
+    fn traffic(&self) -> (u64, u64) {
+        let reading = self.readers.iter().flat_map(|readers| &readers.fetchers);
+        let reading = reading.map(|fetcher| &fetcher.socket);
+        let sockets = self.senders.iter().map(|sender| &sender.socket);
+        Socket::traffic(sockets.chain(reading))
+    }
+
+    /// Issues as much as `amount` says and waits for every answer.
+    fn phase(
+        &mut self,
+        amount: Amount,
+        is_warmup: bool,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<(), BenchError> {
+        let start = self.clock.now();
+        let records = self.records_per_batch * wide(self.batches_per_request);
+        let mut limit = Limit::new(amount, start, records, wide(self.options.record_bytes));
+        let mut pace = self.pace(start);
+        self.keep_reading(start)?;
+        // Connections that may be able to send: at first all.
+        let mut awake: Vec<usize> = (0..self.senders.len()).collect();
+        let mut again = Vec::new();
+        let mut ready: Vec<Ready> = Vec::new();
+        let mut turn = 0;
+        let mut watch = Watch::new(start, self.options.common.timeout, is_warmup, progress);
+        loop {
+            let now = self.clock.now();
+            if let Some(pace) = &mut pace {
+                self.schedule(pace, &mut limit, now, &mut turn, &mut awake);
+            }
+            for place in awake.drain(..) {
+                if self.send(place, pace.is_none().then_some(&mut limit), now)? {
+                    again.push(place);
+                }
+            }
+            core::mem::swap(&mut awake, &mut again);
+            let may_issue = limit.allows(now);
+            // Asked only when it matters: with many connections the answer is not free.
+            let is_idle = !may_issue && self.is_idle();
+            if is_idle {
+                break;
+            }
+            let wait = match &pace {
+                _ if !awake.is_empty() => 0,
+                Some(pace) if may_issue => pace.next().saturating_sub(self.clock.now()),
+                _ => HEARTBEAT_NANOS,
+            };
+            self.poller.wait(wait.min(HEARTBEAT_NANOS), &mut ready)?;
+            let now = self.clock.now();
+            for event in &ready {
+                self.take(*event, now)?;
+                awake.push(event.socket);
+            }
+            let is_well = !ready.is_empty() || (pace.is_some() && may_issue && self.is_idle());
+            watch.look(now, is_well, &self.tally)?;
+        }
+        if self.options.acks == Acks::None {
+            self.settle()?;
         }
         Ok(())
     }
