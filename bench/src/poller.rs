@@ -17,8 +17,6 @@ pub struct Ready {
     pub socket: usize,
     /// There is something to read, or an end or error to learn of.
     pub is_readable: bool,
-    /// There is room to write.
-    pub is_writable: bool,
 }
 
 /// See the module's own words.
@@ -107,7 +105,6 @@ impl Poller {
             ready.push(Ready {
                 socket: usize::try_from(data.u64()).unwrap_or(usize::MAX),
                 is_readable: flags.intersects(others),
-                is_writable: flags.contains(epoll::EventFlags::OUT),
             });
         }
         Ok(())

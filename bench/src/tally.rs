@@ -31,6 +31,15 @@ impl Tally {
         }
     }
 
+    /// Where the time to an acknowledgement belongs.
+    pub const fn acknowledged(&mut self, is_end_to_end: bool) -> &mut Durations {
+        if is_end_to_end {
+            &mut self.acks
+        } else {
+            &mut self.latency
+        }
+    }
+
     /// Forgets all.
     pub fn clear(&mut self) {
         self.requests = 0;

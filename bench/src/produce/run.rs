@@ -2,7 +2,7 @@
 
 use super::prepare::{Prepared, prepare};
 use super::readers::Readers;
-use super::sender::Sender;
+use super::sender::{Done, Sender};
 use crate::answer;
 use crate::clock::{Clock, nanos};
 use crate::error::BenchError;
@@ -102,16 +102,10 @@ impl<'a> Run<'a> {
     fn take(&mut self, event: Ready, now: u64) -> Result<(), BenchError> {
         if let Some(sender) = self.senders.get_mut(event.socket) {
             if event.is_readable {
-                let latency = if self.readers.is_some() {
-                    &mut self.tally.acks
-                } else {
-                    &mut self.tally.latency
-                };
                 sender.socket.fill()?;
+                let latency = self.tally.acknowledged(self.readers.is_some());
                 let done = sender.take_answers(now, latency)?;
-                self.tally.requests += done.requests;
-                self.tally.records += done.batches * self.records_per_batch;
-                self.tally.bytes += done.batches * self.values_per_batch;
+                self.count(done);
             }
             return Ok(());
         }
@@ -197,16 +191,17 @@ impl<'a> Run<'a> {
         if self.options.acks != Acks::None || !is_out {
             return Ok(false);
         }
-        let latency = if self.readers.is_some() {
-            &mut self.tally.acks
-        } else {
-            &mut self.tally.latency
-        };
+        let latency = self.tally.acknowledged(self.readers.is_some());
         let done = sender.take_sent(self.clock.now(), latency);
+        let has_more = limit.is_some_and(|limit| limit.allows(now)) || !sender.backlog.is_empty();
+        self.count(done);
+        Ok(has_more)
+    }
+
+    fn count(&mut self, done: Done) {
         self.tally.requests += done.requests;
         self.tally.records += done.batches * self.records_per_batch;
         self.tally.bytes += done.batches * self.values_per_batch;
-        Ok(limit.is_some_and(|limit| limit.allows(now)) || !sender.backlog.is_empty())
     }
 
     /// Waits until the broker has read everything: it answers in order, so it answers a later request.
