@@ -73,19 +73,13 @@ pub fn run(driver: &mut Driver, global: &Global, arguments: &TrimArguments) -> R
         Place::Time(at) => find::numbers(&find::offsets(driver, &name, &topic, at)?),
         _ => BTreeMap::new(),
     };
-    let cut = |partition: PartitionIndex| {
-        let end = ends.get(&partition).copied().unwrap_or_default();
-        match place {
-            Place::Offset(offset) => offset,
-            Place::End => end,
-            // No record is that late: all of them are older.
-            Place::Time(_) => of_time
-                .get(&partition)
-                .copied()
-                .filter(|o| *o >= 0)
-                .unwrap_or(end),
-        }
-    };
+    let mut cuts = BTreeMap::new();
+    for partition in &wanted {
+        let end = ends.get(partition).copied();
+        let cut = cut(&place, end, of_time.get(partition).copied());
+        cuts.insert(*partition, cut.ok_or_else(|| unanswered(*partition))?);
+    }
+    let cut = |partition: PartitionIndex| cuts.get(&partition).copied().unwrap_or_default();
     let row = |partition: PartitionIndex, start: i64, status| TrimmedRow {
         topic: name.to_string(),
         partition: partition.get(),
@@ -138,6 +132,26 @@ pub fn run(driver: &mut Driver, global: &Global, arguments: &TrimArguments) -> R
     failed.map_or(Ok(()), Err)
 }
 
+/// The first offset of a partition to keep, where brokers told what has to be known for it. `of_time`
+/// is -1 where no record is that late: then all of them are older.
+fn cut(place: &Place, end: Option<i64>, of_time: Option<i64>) -> Option<i64> {
+    match place {
+        Place::Offset(offset) => Some(*offset),
+        Place::End => end,
+        Place::Time(_) => match of_time {
+            Some(offset) if offset >= 0 => Some(offset),
+            Some(_) => end,
+            // Not known is not "none": all records would go.
+            None => None,
+        },
+    }
+}
+
+fn unanswered(partition: PartitionIndex) -> Failure {
+    let what = format!("no broker told the offsets of partition {partition}; nothing was deleted");
+    Failure::new(Kind::Failed, what)
+}
+
 fn wanted(partitions: &[i32], name: &Text, topic: &Topic) -> Result<Vec<PartitionIndex>, Failure> {
     let there: Vec<PartitionIndex> = topic.partitions.iter().map(|p| p.index).collect();
     if partitions.is_empty() {
@@ -169,4 +183,26 @@ fn of_leaders(topic: &Topic, wanted: &[PartitionIndex]) -> BTreeMap<NodeId, Vec<
             .push(partition.index);
     }
     leaders
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_broker_told_is_never_taken_for_the_end() {
+        let time = Place::Time(engine_model::Timestamp(7));
+        for (place, end, of_time, kept) in [
+            (&Place::Offset(5), None, None, Some(5)),
+            (&Place::End, Some(9), None, Some(9)),
+            (&Place::End, None, None, None),
+            (&time, Some(9), Some(4), Some(4)),
+            (&time, Some(9), Some(0), Some(0)),
+            (&time, Some(9), Some(-1), Some(9)),
+            (&time, None, Some(-1), None),
+            (&time, Some(9), None, None),
+        ] {
+            assert_eq!(cut(place, end, of_time), kept);
+        }
+    }
 }
