@@ -102,6 +102,20 @@ fn tame(text: &str) -> String {
         .collect()
 }
 
+/// The end of a loop over the words of a line that finds the chain they begin with, and the start of
+/// a choice by it, as bash and zsh both read them.
+fn walk(places: &[Place]) -> String {
+    let chains: Vec<String> = places
+        .iter()
+        .filter(|place| !place.path.is_empty())
+        .map(|place| format!("'{}'", place.chain()))
+        .collect();
+    format!(
+        "      {}) path=\"$path $part\" ;;\n    esac\n  done\n  case \"$path\" in\n",
+        chains.join("|")
+    )
+}
+
 fn bash(places: &[Place]) -> String {
     let mut out = String::from(
         "# Completes the commands and flags of odradek in bash.\n_odradek() {\n  \
@@ -109,17 +123,7 @@ fn bash(places: &[Place]) -> String {
          local path=\"\" index part\n  for ((index = 1; index < COMP_CWORD; index++)); do\n    \
          part=\"${COMP_WORDS[index]}\"\n    case \"$path $part\" in\n",
     );
-    let chains: Vec<String> = places
-        .iter()
-        .filter(|place| !place.path.is_empty())
-        .map(|place| format!("' {}'", place.path.join(" ")))
-        .collect();
-    let _ = writeln!(
-        out,
-        "      {}) path=\"$path $part\" ;;\n    esac\n  done",
-        chains.join("|")
-    );
-    out.push_str("  case \"$path\" in\n");
+    out.push_str(&walk(places));
     for place in places {
         let path = place.chain();
         let commands = place.commands.iter().map(|(name, _)| name.clone());
@@ -159,17 +163,7 @@ fn zsh(places: &[Place]) -> String {
          local path=\"\" part\n  local -a words_there\n  \
          for part in ${words[2,CURRENT-1]}; do\n    case \"$path $part\" in\n",
     );
-    let chains: Vec<String> = places
-        .iter()
-        .filter(|place| !place.path.is_empty())
-        .map(|place| format!("' {}'", place.path.join(" ")))
-        .collect();
-    let _ = writeln!(
-        out,
-        "      {}) path=\"$path $part\" ;;\n    esac\n  done",
-        chains.join("|")
-    );
-    out.push_str("  case \"$path\" in\n");
+    out.push_str(&walk(places));
     for place in places {
         let path = place.chain();
         let _ = writeln!(out, "    '{path}')\n      words_there=(");
