@@ -44,37 +44,20 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         let what = "flags of `start` stand in front of another command";
         return Err(Failure::new(Kind::Usage, what).hint("write them behind `odradek start`"));
     }
+    let is_broker = matches!(cli.noun, None | Some(Noun::Start(_)));
+    if !is_broker && !matches!(cli.noun, Some(Noun::Completion(_))) {
+        start::exit_130_on_ctrl_c()?;
+    }
     match &cli.noun {
         None => start::run(&cli.global, &cli.start),
         Some(Noun::Start(arguments)) => start::run(&cli.global, arguments),
-        Some(Noun::Doctor(arguments)) => {
-            start::exit_130_on_ctrl_c()?;
-            doctor::run(&cli.global, arguments)
-        }
-        Some(Noun::Topic(verb)) => {
-            start::exit_130_on_ctrl_c()?;
-            topic::run(&cli.global, verb)
-        }
-        Some(Noun::Record(verb)) => {
-            start::exit_130_on_ctrl_c()?;
-            record::run(&cli.global, verb)
-        }
-        Some(Noun::Bench(verb)) => {
-            start::exit_130_on_ctrl_c()?;
-            bench::run(&cli.global, verb)
-        }
-        Some(Noun::Log(verb)) => {
-            start::exit_130_on_ctrl_c()?;
-            log::run(&cli.global, verb)
-        }
-        Some(Noun::Cluster(verb)) => {
-            start::exit_130_on_ctrl_c()?;
-            cluster::run(&cli.global, *verb)
-        }
-        Some(Noun::Config(verb)) => {
-            start::exit_130_on_ctrl_c()?;
-            config::run(&cli.global, verb)
-        }
+        Some(Noun::Doctor(arguments)) => doctor::run(&cli.global, arguments),
+        Some(Noun::Topic(verb)) => topic::run(&cli.global, verb),
+        Some(Noun::Record(verb)) => record::run(&cli.global, verb),
+        Some(Noun::Bench(verb)) => bench::run(&cli.global, verb),
+        Some(Noun::Log(verb)) => log::run(&cli.global, verb),
+        Some(Noun::Cluster(verb)) => cluster::run(&cli.global, *verb),
+        Some(Noun::Config(verb)) => config::run(&cli.global, verb),
         Some(Noun::Completion(arguments)) => completion::run(arguments),
     }
 }
