@@ -1,8 +1,8 @@
 //! `odradek bench`: what was asked for goes to the `bench` crate, what came of it is printed.
 
 use crate::cli::{
-    AcksName, BenchArguments, BenchProduceArguments, BenchVerb, CompressionName,
-    FetchLimitArguments, Format, Global, RecordArguments,
+    BenchArguments, BenchProduceArguments, BenchVerb, FetchLimitArguments, Format, Global,
+    RecordArguments,
 };
 use crate::failure::{Failure, Kind};
 use crate::output::{self, Row};
@@ -85,24 +85,14 @@ fn producing(
     arguments: &BenchArguments,
     records: &RecordArguments,
 ) -> Result<ProduceOptions, Failure> {
-    let acks = records.acks.map(|acks| match acks {
-        AcksName::None => Acks::None,
-        AcksName::Leader => Acks::Leader,
-        AcksName::All => Acks::All,
-    });
-    let compression = records.compression.map(|codec| match codec {
-        CompressionName::None => Compression::None,
-        CompressionName::Gzip => Compression::Gzip,
-        CompressionName::Snappy => Compression::Snappy,
-        CompressionName::Lz4 => Compression::Lz4,
-        CompressionName::Zstd => Compression::Zstd,
-    });
+    let acks = records.acks.map(Acks::from).or(properties.acks);
+    let compression = records.compression.map(Compression::from);
     Ok(ProduceOptions {
         common: common(global, properties, arguments)?,
         record_bytes: bytes("--record-size", records.record_size)?,
         batch_bytes: bytes("--batch-size", records.batch_size)?,
         compression: compression.or(properties.compression).unwrap_or_default(),
-        acks: acks.or(properties.acks).unwrap_or(Acks::All),
+        acks: acks.unwrap_or(Acks::All),
         window: WINDOW_DEFAULT,
         partitions_per_request: records.partitions_per_request,
         rate: None,

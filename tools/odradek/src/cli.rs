@@ -20,9 +20,7 @@ pub use completion::{CompletionArguments, Shell};
 pub use config::{ConfigVerb, ExplainArguments, ShowArguments};
 pub use doctor::DoctorArguments;
 pub use log::{DumpArguments, LogVerb, StatArguments};
-pub use record::{
-    AcksName, CatArguments, CompressionName, ConsumeArguments, ProduceArguments, RecordVerb,
-};
+pub use record::{CatArguments, ConsumeArguments, ProduceArguments, RecordVerb};
 pub use start::StartArguments;
 pub use topic::{
     AlterArguments, CreateArguments, DeleteArguments, DescribeArguments, ListArguments,

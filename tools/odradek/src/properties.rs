@@ -8,7 +8,7 @@ use crate::cli::Global;
 use crate::failure::{Failure, Kind};
 use crate::quantity::parse_duration;
 use engine_codec::Compression;
-use net_client::{Acks, Isolation, OffsetReset};
+use net_client::{Acks, ConsumerOptions, Isolation, OffsetReset, ProducerOptions};
 use std::time::Duration;
 
 /// What was set; `None` where nothing was.
@@ -94,6 +94,37 @@ impl ClientProperties {
         let mut properties = Self::default();
         properties.assign(assignments)?;
         Ok(properties)
+    }
+
+    /// How to produce, where a request may take `timeout`.
+    pub fn producer(&self, timeout: Duration) -> ProducerOptions {
+        let defaults = ProducerOptions::default();
+        ProducerOptions {
+            acks: self.acks.unwrap_or(defaults.acks),
+            is_idempotent: self.enable_idempotence.unwrap_or(true),
+            compression: self.compression.unwrap_or(defaults.compression),
+            batch_bytes_max: self.batch_size.unwrap_or(defaults.batch_bytes_max),
+            request_timeout: timeout,
+            delivery_timeout: self.delivery_timeout.unwrap_or(timeout),
+            ..defaults
+        }
+    }
+
+    /// How to consume, where a request may take `timeout`.
+    pub fn consumer(&self, timeout: Duration) -> ConsumerOptions {
+        let defaults = ConsumerOptions::default();
+        ConsumerOptions {
+            isolation: self.isolation.unwrap_or(defaults.isolation),
+            offset_reset: self.offset_reset.unwrap_or(defaults.offset_reset),
+            wait_max: self.fetch_max_wait.unwrap_or(defaults.wait_max),
+            bytes_max: self.fetch_max_bytes.unwrap_or(defaults.bytes_max),
+            partition_bytes_max: self
+                .max_partition_fetch_bytes
+                .unwrap_or(defaults.partition_bytes_max),
+            request_timeout: timeout,
+            retry_timeout: timeout,
+            ..defaults
+        }
     }
 
     fn assign(&mut self, assignments: &[String]) -> Result<(), Failure> {

@@ -1,6 +1,8 @@
 //! `record`: verbs, flags and help.
 
 use clap::{Args, Subcommand, ValueEnum};
+use engine_codec::Compression;
+use net_client::Acks;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -94,6 +96,18 @@ pub enum CompressionName {
     Zstd,
 }
 
+impl From<CompressionName> for Compression {
+    fn from(name: CompressionName) -> Self {
+        match name {
+            CompressionName::None => Self::None,
+            CompressionName::Gzip => Self::Gzip,
+            CompressionName::Snappy => Self::Snappy,
+            CompressionName::Lz4 => Self::Lz4,
+            CompressionName::Zstd => Self::Zstd,
+        }
+    }
+}
+
 /// Who must have a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum AcksName {
@@ -106,6 +120,16 @@ pub enum AcksName {
     /// All replicas in sync
     #[value(name = "all", alias = "-1")]
     All,
+}
+
+impl From<AcksName> for Acks {
+    fn from(name: AcksName) -> Self {
+        match name {
+            AcksName::None => Self::None,
+            AcksName::Leader => Self::Leader,
+            AcksName::All => Self::All,
+        }
+    }
 }
 
 /// `record consume`.

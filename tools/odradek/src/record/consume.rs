@@ -34,20 +34,10 @@ pub fn run(
         (None, Format::Name) => RecordFormat::Name,
     };
     driver.connect()?;
-    let defaults = ConsumerOptions::default();
     let options = ConsumerOptions {
         start,
-        isolation: properties.isolation.unwrap_or(defaults.isolation),
-        offset_reset: properties.offset_reset.unwrap_or(defaults.offset_reset),
         stops_at_end: arguments.exit_at_end,
-        wait_max: properties.fetch_max_wait.unwrap_or(defaults.wait_max),
-        bytes_max: properties.fetch_max_bytes.unwrap_or(defaults.bytes_max),
-        partition_bytes_max: properties
-            .max_partition_fetch_bytes
-            .unwrap_or(defaults.partition_bytes_max),
-        request_timeout: driver.timeout(),
-        retry_timeout: driver.timeout(),
-        ..defaults
+        ..properties.consumer(driver.timeout())
     };
     let partitions: Vec<PartitionIndex> = arguments
         .partitions
@@ -79,25 +69,35 @@ fn consume(
             left = left.saturating_sub(1);
         }
         printer.flush()?;
-        if left == 0 || consumer.is_done() {
+        if left == 0 || !go_on(driver, consumer)? {
             return Ok(());
         }
-        if let Some(error) = consumer.failure() {
-            return Err(error.clone().into());
-        }
-        match consumer.poll(driver.now()) {
-            Step::Send(exchange) => {
-                let answer = driver.exchange(&exchange).transpose();
-                let now = driver.now();
-                if let Some(answer) = answer {
-                    consumer.on_answer(now, exchange.token, answer);
-                }
-            }
-            Step::Wait(moment) => driver.sleep_until(moment),
-            // Done or failed, which the next round sees.
-            Step::Idle => {}
-        }
     }
+}
+
+/// Carries what the consumer wants carried next; false once it is done.
+///
+/// Errors: what the consumer failed of.
+pub fn go_on(driver: &mut Driver, consumer: &mut Consumer) -> Result<bool, Failure> {
+    if consumer.is_done() {
+        return Ok(false);
+    }
+    if let Some(error) = consumer.failure() {
+        return Err(error.clone().into());
+    }
+    match consumer.poll(driver.now()) {
+        Step::Send(exchange) => {
+            let answer = driver.exchange(&exchange).transpose();
+            let now = driver.now();
+            if let Some(answer) = answer {
+                consumer.on_answer(now, exchange.token, answer);
+            }
+        }
+        Step::Wait(moment) => driver.sleep_until(moment),
+        // Done or failed, which the next call sees.
+        Step::Idle => {}
+    }
+    Ok(true)
 }
 
 struct Printer<'a> {

@@ -3,7 +3,7 @@
 use super::input::{Input, Next};
 use super::pump::Pump;
 use super::template::Template;
-use crate::cli::{AcksName, CompressionName, Format, Global, ProduceArguments};
+use crate::cli::{Format, Global, ProduceArguments};
 use crate::driver::Driver;
 use crate::failure::Failure;
 use crate::output::{self, Row};
@@ -114,29 +114,13 @@ fn options(
     properties: &ClientProperties,
     arguments: &ProduceArguments,
 ) -> ProducerOptions {
-    let defaults = ProducerOptions::default();
-    let acks = arguments.acks.map(|acks| match acks {
-        AcksName::None => Acks::None,
-        AcksName::Leader => Acks::Leader,
-        AcksName::All => Acks::All,
-    });
-    let compression = arguments.compression.map(|name| match name {
-        CompressionName::None => Compression::None,
-        CompressionName::Gzip => Compression::Gzip,
-        CompressionName::Snappy => Compression::Snappy,
-        CompressionName::Lz4 => Compression::Lz4,
-        CompressionName::Zstd => Compression::Zstd,
-    });
+    let options = properties.producer(driver.timeout());
     ProducerOptions {
-        acks: acks.or(properties.acks).unwrap_or(defaults.acks),
-        is_idempotent: properties.enable_idempotence.unwrap_or(true),
-        compression: compression
-            .or(properties.compression)
-            .unwrap_or(defaults.compression),
-        batch_bytes_max: properties.batch_size.unwrap_or(defaults.batch_bytes_max),
-        request_timeout: driver.timeout(),
-        delivery_timeout: properties.delivery_timeout.unwrap_or(driver.timeout()),
-        ..defaults
+        acks: arguments.acks.map_or(options.acks, Acks::from),
+        compression: arguments
+            .compression
+            .map_or(options.compression, Compression::from),
+        ..options
     }
 }
 

@@ -7,8 +7,9 @@ use super::{envelope, escape, topic};
 use crate::cli::Global;
 use crate::driver::Driver;
 use crate::failure::{Failure, Kind};
+use crate::record::consume::go_on;
 use engine_model::{NodeId, Offset, PartitionIndex, Timestamp};
-use net_client::{ConsumedRecord, Consumer, ConsumerOptions, Isolation, OffsetReset, Start, Step};
+use net_client::{ConsumedRecord, Consumer, ConsumerOptions, Isolation, OffsetReset, Start};
 use net_protocol::Text;
 use std::collections::BTreeSet;
 use std::io::{self, BufWriter, StdoutLock, Write};
@@ -80,7 +81,6 @@ fn options(
             return Err(Failure::new(Kind::Usage, what));
         }
     };
-    let defaults = ConsumerOptions::default();
     let client = &settings.client;
     Ok(ConsumerOptions {
         start,
@@ -88,14 +88,7 @@ fn options(
         isolation: client.isolation.unwrap_or(Isolation::ReadCommitted),
         offset_reset: client.offset_reset.unwrap_or(OffsetReset::Latest),
         stops_at_end: letters.exits_at_end,
-        wait_max: client.fetch_max_wait.unwrap_or(defaults.wait_max),
-        bytes_max: client.fetch_max_bytes.unwrap_or(defaults.bytes_max),
-        partition_bytes_max: client
-            .max_partition_fetch_bytes
-            .unwrap_or(defaults.partition_bytes_max),
-        request_timeout: driver.timeout(),
-        retry_timeout: driver.timeout(),
-        ..defaults
+        ..client.consumer(driver.timeout())
     })
 }
 
@@ -131,22 +124,8 @@ impl Run<'_> {
             }
             self.out.flush()?;
             self.tell_ends();
-            if self.consumer.is_done() {
+            if !go_on(driver, &mut self.consumer)? {
                 return Ok(());
-            }
-            if let Some(error) = self.consumer.failure() {
-                return Err(error.clone().into());
-            }
-            match self.consumer.poll(driver.now()) {
-                Step::Send(exchange) => {
-                    let answer = driver.exchange(&exchange).transpose();
-                    let now = driver.now();
-                    if let Some(answer) = answer {
-                        self.consumer.on_answer(now, exchange.token, answer);
-                    }
-                }
-                Step::Wait(moment) => driver.sleep_until(moment),
-                Step::Idle => {}
             }
         }
     }

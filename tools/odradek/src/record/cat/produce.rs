@@ -30,17 +30,9 @@ pub fn run(
     if letters.is_lines && letters.names.len() > 1 {
         return Err(Failure::new(Kind::Usage, "-l takes one file only"));
     }
-    let client = &settings.client;
-    let defaults = ProducerOptions::default();
     let options = ProducerOptions {
-        acks: client.acks.unwrap_or(defaults.acks),
-        is_idempotent: client.enable_idempotence.unwrap_or(true),
         key_hash: settings.key_hash,
-        compression: client.compression.unwrap_or(defaults.compression),
-        batch_bytes_max: client.batch_size.unwrap_or(defaults.batch_bytes_max),
-        request_timeout: driver.timeout(),
-        delivery_timeout: client.delivery_timeout.unwrap_or(driver.timeout()),
-        ..defaults
+        ..settings.client.producer(driver.timeout())
     };
     driver.connect()?;
     let producer = Producer::new(Text::from(topic), options, seed());
