@@ -33,6 +33,11 @@ pub fn format(millis: i64) -> Option<String> {
     ))
 }
 
+/// A record's timestamp as `format` writes it; `None` below zero, where a record has none.
+pub fn of_record(millis: i64) -> Option<String> {
+    Some(millis).filter(|ms| *ms >= 0).and_then(format)
+}
+
 /// Reads `2026-01-31`, `2026-01-31T12:34:56`, with fraction and with `Z` or an offset; without one
 /// it is UTC.
 pub fn parse(text: &str) -> Option<i64> {

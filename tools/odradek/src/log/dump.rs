@@ -10,6 +10,7 @@ use super::source::{Source, unreadable};
 use crate::cli::{DumpArguments, Format, Global};
 use crate::failure::{Failure, Kind};
 use crate::output;
+use bytes::Bytes;
 use engine_codec::Batch;
 use engine_log::format::{
     Current, EntryKind, ExtentKind, FileId, FrameHeader, FrameView, LogImage,
@@ -227,11 +228,11 @@ fn dump_log(
         printer.damage(&directory.path, 0, format!("log {}: {what}", log.id))?;
     }
     let is_metadata = log.partition.topic_id == TopicId::CLUSTER_METADATA;
-    let path = directory.path.clone();
+    let path = &directory.path;
     directory.batches(log, |found| match found {
         Ok(found) => dump_batch(
             printer,
-            &path,
+            path,
             &found.batch,
             found.position,
             deep,
@@ -249,8 +250,10 @@ fn dump_batch(
     deep: bool,
     is_metadata: bool,
 ) -> Result<(), Failure> {
-    printer.item(&Item::Batch(BatchItem::new(batch, position)))?;
-    if let Err(error) = batch.check_crc() {
+    let checked = batch.check_crc();
+    let item = BatchItem::new(batch, position, checked.is_ok());
+    printer.item(&Item::Batch(item))?;
+    if let Err(error) = checked {
         return printer.damage(path, position, error);
     }
     if !deep {
@@ -275,6 +278,24 @@ fn dump_batch(
         }
     }
     Ok(())
+}
+
+/// The batches of a payload that begins at `start`.
+fn dump_payload(
+    printer: &mut Printer,
+    path: &Path,
+    payload: &Bytes,
+    start: u64,
+    deep: bool,
+) -> Result<(), Failure> {
+    let (found, problem) = batches_of(payload, start);
+    for found in found {
+        dump_batch(printer, path, &found.batch, found.position, deep, false)?;
+    }
+    match problem {
+        Some((position, what)) => printer.damage(path, position, what),
+        None => Ok(()),
+    }
 }
 
 fn dump_physical(printer: &mut Printer, directory: &Directory, deep: bool) -> Result<(), Failure> {
@@ -374,13 +395,7 @@ fn dump_entries(
         })?;
         match entry {
             Ok(engine_log::format::Entry::Append { records, .. }) if deep => {
-                let (found, problem) = batches_of(&records, position);
-                for found in found {
-                    dump_batch(printer, path, &found.batch, found.position, deep, false)?;
-                }
-                if let Some((position, what)) = problem {
-                    printer.damage(path, position, what)?;
-                }
+                dump_payload(printer, path, &records, position, deep)?;
             }
             Ok(_) => {}
             Err(error) => printer.damage(path, position, error)?,
@@ -461,14 +476,8 @@ fn dump_segment(
                     return Ok(());
                 }
                 let start = to_u64(engine_log::format::EXTENT_HEADER_BYTES);
-                let (found, problem) = batches_of(&view.payload, position.saturating_add(start));
-                for found in found {
-                    dump_batch(printer, path, &found.batch, found.position, deep, false)?;
-                }
-                match problem {
-                    Some((position, what)) => printer.damage(path, position, what),
-                    None => Ok(()),
-                }
+                let start = position.saturating_add(start);
+                dump_payload(printer, path, &view.payload, start, deep)
             }
         },
     )

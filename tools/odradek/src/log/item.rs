@@ -171,12 +171,9 @@ const fn type_name(timestamp_type: TimestampType) -> &'static str {
     }
 }
 
-fn rfc_3339(ms: i64) -> Option<String> {
-    Some(ms).filter(|ms| *ms >= 0).and_then(time::format)
-}
-
 impl BatchItem {
-    pub fn new(batch: &Batch, position: u64) -> Self {
+    /// `valid`: its checksum is right.
+    pub fn new(batch: &Batch, position: u64, valid: bool) -> Self {
         let header = batch.header();
         let codec = header.attributes.compression();
         Self {
@@ -196,13 +193,13 @@ impl BatchItem {
             is_control: header.attributes.is_control(),
             position,
             timestamp_type: type_name(header.attributes.timestamp_type()),
-            max_timestamp: rfc_3339(header.max_timestamp.0),
+            max_timestamp: time::of_record(header.max_timestamp.0),
             max_timestamp_ms: header.max_timestamp.0,
             bytes: batch.bytes().len(),
             magic: header.magic,
             codec: codec.map_or("unknown".to_owned(), |codec| codec.name().to_owned()),
             crc: header.crc,
-            valid: batch.check_crc().is_ok(),
+            valid,
         }
     }
 }
@@ -221,7 +218,7 @@ impl RecordItem {
         };
         Self {
             offset: header.record_offset(record.offset_delta).get(),
-            timestamp: rfc_3339(timestamp_ms),
+            timestamp: time::of_record(timestamp_ms),
             timestamp_ms,
             timestamp_type: type_name(header.attributes.timestamp_type()),
             sequence,

@@ -159,9 +159,7 @@ pub fn json(topic: &str, record: &ConsumedRecord) -> Result<String, Failure> {
         topic,
         partition: record.partition.get(),
         offset: record.offset.get(),
-        timestamp: Some(record.timestamp.0)
-            .filter(|ms| *ms >= 0)
-            .and_then(time::format),
+        timestamp: time::of_record(record.timestamp.0),
         timestamp_type: match record.timestamp_type {
             TimestampType::CreateTime => "create_time",
             TimestampType::LogAppendTime => "log_append_time",

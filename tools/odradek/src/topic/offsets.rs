@@ -71,7 +71,7 @@ pub fn run(
                 start_offset: starts.get(&partition.index).copied(),
                 end_offset: ends.get(&partition.index).copied(),
                 offset,
-                timestamp: timestamp.filter(|ms| *ms >= 0).and_then(time::format),
+                timestamp: timestamp.and_then(time::of_record),
             }
         }));
     }
