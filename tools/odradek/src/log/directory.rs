@@ -67,6 +67,9 @@ pub struct Directory {
     pub damage: Vec<Damage>,
 }
 
+/// The lane file that the last frame was read from: the next one is often in what was read with it.
+type OpenLane = Option<(FileId, Source)>;
+
 /// A batch and where it was found.
 pub struct Found {
     pub batch: Batch,
@@ -384,8 +387,9 @@ impl Directory {
         let following: Vec<(u64, FramePlace)> = lane.chain.following().collect();
         let mut expected = following.first().map(|(sequence, _)| *sequence);
         let mut problem = None;
+        let mut open = None;
         for (sequence, place) in following {
-            let frame = match self.frame(&place) {
+            let frame = match self.frame(&mut open, &place) {
                 Ok(frame) => frame,
                 Err(what) => {
                     problem = Some((self.lane_path(place.file), place.position, what));
@@ -418,9 +422,15 @@ impl Directory {
     }
 
     /// Reads a frame and checks all of it.
-    fn frame(&self, place: &FramePlace) -> Result<FrameView, String> {
+    fn frame(&self, open: &mut OpenLane, place: &FramePlace) -> Result<FrameView, String> {
         let read = || -> Result<Bytes, Failure> {
-            let mut source = Source::open(&self.lane_path(place.file))?;
+            let source = match open {
+                Some((file, source)) if *file == place.file => source,
+                other => {
+                    let source = Source::open(&self.lane_path(place.file))?;
+                    &mut other.insert((place.file, source)).1
+                }
+            };
             let head = source.at(place.position, FRAME_HEADER_BYTES)?;
             let needed = match frame_at(&head, None, place.file, place.position) {
                 FrameAt::Header(header) => header.frame_bytes(),
@@ -470,6 +480,7 @@ impl Directory {
         }
         // Lanes number their frames by themselves; a log's entries are all in one of them.
         let mut frame: Option<(FramePlace, FrameView)> = None;
+        let mut open = None;
         for spot in &log.lane {
             let mut found = None;
             for lane in &self.lanes {
@@ -477,7 +488,7 @@ impl Directory {
                     continue;
                 };
                 if frame.as_ref().is_none_or(|(cached, _)| cached != place) {
-                    frame = self.frame(place).ok().map(|view| (*place, view));
+                    frame = self.frame(&mut open, place).ok().map(|view| (*place, view));
                 }
                 let view = frame.as_ref().map(|(_, view)| view);
                 found = view.and_then(|view| batch_at(view, log.id, spot));
