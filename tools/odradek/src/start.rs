@@ -17,7 +17,7 @@ use crate::failure::{Failure, Kind};
 use banner::Banner;
 use directory::DataDirectory;
 use engine_config::BrokerConfig;
-use engine_rt::{System, UringConfig};
+use engine_rt::{System, UringConfig, process};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -30,7 +30,7 @@ pub fn run(global: &Global, arguments: &StartArguments) -> Result<(), Failure> {
     let config = Arc::new(settings::read(global, arguments)?);
     // A connection and an open file take a descriptor each; the usual soft limit of 1024 is for
     // programs that use select(2).
-    engine_rt::process::raise_descriptor_limit(1 << 20);
+    process::raise_descriptor_limit(1 << 20);
     let lasting = (!arguments.ephemeral).then(|| Path::new(&config.data_dir));
     for warning in doctor::quick(&config, lasting) {
         banner::say(global.quiet, &warning);
@@ -69,11 +69,16 @@ pub fn run(global: &Global, arguments: &StartArguments) -> Result<(), Failure> {
     Ok(())
 }
 
+/// How many shards a start has when it may use so many CPUs.
+pub fn shards(config: &BrokerConfig, cpus: usize) -> usize {
+    let allowed = || process::cpu_quota().map_or(cpus, |quota| quota.min(cpus));
+    config.shards.unwrap_or_else(allowed).max(1)
+}
+
 /// One shard a CPU, pinned; where more shards than CPUs are wanted, the system places them.
 fn uring(config: &BrokerConfig) -> UringConfig {
-    let cpus = engine_rt::process::available_cpus();
-    let allowed = engine_rt::process::cpu_quota().map_or(cpus.len(), |quota| quota.min(cpus.len()));
-    let shards = config.shards.unwrap_or(allowed).max(1);
+    let cpus = process::available_cpus();
+    let shards = shards(config, cpus.len());
     let pinned = shards <= cpus.len();
     let cpu = |shard: usize| cpus.get(shard).copied().filter(|_| pinned);
     UringConfig {
@@ -86,7 +91,7 @@ fn uring(config: &BrokerConfig) -> UringConfig {
 /// An eighth of the memory there is, within bounds: most of the rest belongs to the page cache of
 /// others, and what is kept of the logs has limits of its own.
 fn request_memory_bytes() -> usize {
-    let memory = engine_rt::process::memory_bytes();
+    let memory = process::memory_bytes();
     usize::try_from(memory / 8)
         .unwrap_or(usize::MAX)
         .clamp(256 << 20, 1 << 30)

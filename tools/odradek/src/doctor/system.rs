@@ -1,6 +1,7 @@
 //! Kernel, io_uring, limits, control group.
 
 use super::check::{Check, Status};
+use crate::start;
 use engine_config::BrokerConfig;
 use engine_rt::{System, UringConfig, process};
 use std::path::{Path, PathBuf};
@@ -12,26 +13,30 @@ const BYTES_PER_SHARD: u64 = 256 << 20;
 
 /// Every check of the machine and the limits of this process.
 pub fn checks(config: &BrokerConfig) -> Vec<Check> {
-    let mut checks = vec![kernel(), io_uring(config)];
-    checks.extend(quick_checks(config));
+    let shards = shards(config);
+    let mut checks = vec![kernel(), io_uring(config, shards)];
+    checks.extend(cheap_checks(shards));
     checks
 }
 
 /// Those a start does not make itself anyway.
 pub fn quick_checks(config: &BrokerConfig) -> Vec<Check> {
+    cheap_checks(shards(config))
+}
+
+fn cheap_checks(shards: usize) -> Vec<Check> {
+    let limits = read("/proc/self/limits").unwrap_or_default();
     vec![
-        locked_memory(config),
-        descriptors(),
-        cpus(config),
-        memory(config),
+        locked_memory(&limits, shards),
+        descriptors(&limits),
+        cpus(shards),
+        memory(shards),
     ]
 }
 
 /// How many shards a start would have.
 fn shards(config: &BrokerConfig) -> usize {
-    let cpus = process::available_cpus().len();
-    let allowed = process::cpu_quota().map_or(cpus, |quota| quota.min(cpus));
-    config.shards.unwrap_or(allowed).max(1)
+    start::shards(config, process::available_cpus().len())
 }
 
 fn read(path: impl AsRef<Path>) -> Option<String> {
@@ -60,7 +65,7 @@ fn kernel() -> Check {
 }
 
 /// Makes a ring as a start does, and lets it go.
-fn io_uring(config: &BrokerConfig) -> Check {
+fn io_uring(config: &BrokerConfig, shards: usize) -> Check {
     let sysctl = read("/proc/sys/kernel/io_uring_disabled");
     let status = read("/proc/self/status").unwrap_or_default();
     let seccomp = status
@@ -78,7 +83,7 @@ fn io_uring(config: &BrokerConfig) -> Check {
     );
     let why = "all files and sockets go through io_uring; containers often forbid it";
     let rings = UringConfig {
-        cpus: vec![None; shards(config)],
+        cpus: vec![None; shards],
         watchdog: config.watchdog_timeout,
         ..UringConfig::default()
     };
@@ -94,12 +99,11 @@ fn io_uring(config: &BrokerConfig) -> Check {
     }
 }
 
-fn locked_memory(config: &BrokerConfig) -> Check {
-    let shards = shards(config);
+fn locked_memory(limits: &str, shards: usize) -> Check {
     let per_shard = u64::try_from(shards).unwrap_or(1).saturating_mul(64 << 10);
     let needed = per_shard.max(512 << 10);
     let limit = process::locked_memory_limit();
-    let hard = limits("Max locked memory").map_or(limit, |(_, hard)| hard);
+    let hard = row(limits, "Max locked memory").map_or(limit, |(_, hard)| hard);
     let why = "the rings of each shard count against the limit of locked memory";
     let text = |bytes: u64| match bytes {
         u64::MAX => "unlimited".to_owned(),
@@ -123,9 +127,8 @@ fn locked_memory(config: &BrokerConfig) -> Check {
 }
 
 /// The soft and the hard limit of a row of `/proc/self/limits`.
-fn limits(row: &str) -> Option<(u64, u64)> {
-    let text = read("/proc/self/limits")?;
-    let line = text.lines().find_map(|line| line.strip_prefix(row))?;
+fn row(limits: &str, name: &str) -> Option<(u64, u64)> {
+    let line = limits.lines().find_map(|line| line.strip_prefix(name))?;
     let mut words = line.split_whitespace();
     let number = |word: &str| match word {
         "unlimited" => Some(u64::MAX),
@@ -134,9 +137,9 @@ fn limits(row: &str) -> Option<(u64, u64)> {
     Some((number(words.next()?)?, number(words.next()?)?))
 }
 
-fn descriptors() -> Check {
+fn descriptors(limits: &str) -> Check {
     let why = "each connection and each open file takes a descriptor";
-    let Some((soft, hard)) = limits("Max open files") else {
+    let Some((soft, hard)) = row(limits, "Max open files") else {
         return Check::ok("open files", why, "unknown").but(Status::Warning, "mount /proc");
     };
     let measured = format!(
@@ -154,10 +157,9 @@ fn descriptors() -> Check {
     check.but(Status::Warning, fix)
 }
 
-fn cpus(config: &BrokerConfig) -> Check {
+fn cpus(shards: usize) -> Check {
     let cpus = process::available_cpus().len();
     let quota = process::cpu_quota();
-    let shards = shards(config);
     let why = "a shard is a thread that wants a CPU of its own; more shards than CPUs wait for each other";
     let quota_text = quota.map_or("no quota".to_owned(), |quota| {
         format!("a quota of {quota} of the control group")
@@ -177,9 +179,9 @@ fn cpus(config: &BrokerConfig) -> Check {
     )
 }
 
-fn memory(config: &BrokerConfig) -> Check {
+fn memory(shards: usize) -> Check {
     let why = "a process that outgrows its control group is killed";
-    let needed = u64::try_from(shards(config))
+    let needed = u64::try_from(shards)
         .unwrap_or(1)
         .saturating_mul(BYTES_PER_SHARD);
     let limit = group_memory_max();
