@@ -9,6 +9,7 @@ mod item;
 mod printer;
 mod source;
 mod stat;
+mod walk;
 
 use crate::cli::{Global, LogVerb};
 use crate::failure::{Failure, Kind};

@@ -1,12 +1,10 @@
 //! `odradek log dump`.
 
-use super::directory::{
-    DECOMPRESSED_BYTES_MAX, Directory, Stands, batches_of, read_current, read_manifest, to_u64,
-    walk_lane, walk_segment,
-};
+use super::directory::{DECOMPRESSED_BYTES_MAX, Directory, read_current, read_manifest};
 use super::item::{BatchItem, Item, RecordItem};
 use super::printer::Printer;
 use super::source::{Source, unreadable};
+use super::walk::{Stands, batches_of, to_u64, walk_lane, walk_segment};
 use crate::cli::{DumpArguments, Format, Global};
 use crate::failure::{Failure, Kind};
 use crate::output;

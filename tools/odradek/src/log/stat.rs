@@ -1,6 +1,7 @@
 //! `odradek log stat`.
 
-use super::directory::{Directory, to_u64};
+use super::directory::Directory;
+use super::walk::to_u64;
 use crate::cli::{Format, Global, StatArguments};
 use crate::failure::Failure;
 use crate::output::{self, Row};
