@@ -99,7 +99,7 @@ pub fn seeds(name: &str) -> Vec<Seed> {
         };
         add(&mut found, &request, None);
     }
-    add_admin(&mut found, name, id);
+    add_admin(&mut found, name);
     add_small(&mut found, name);
     found
 }
@@ -143,7 +143,7 @@ fn fetch(name: &str, id: TopicId, (session_id, session_epoch): (i32, i32)) -> Fe
     }
 }
 
-fn add_admin(found: &mut Vec<Seed>, name: &str, id: TopicId) {
+fn add_admin(found: &mut Vec<Seed>, name: &str) {
     for validate_only in [true, false] {
         let request = CreateTopicsRequest {
             topics: vec![
@@ -234,7 +234,6 @@ fn add_admin(found: &mut Vec<Seed>, name: &str, id: TopicId) {
         ..DescribeTopicPartitionsRequest::default()
     };
     add(found, &request, None);
-    let _ = id;
 }
 
 fn add_small(found: &mut Vec<Seed>, name: &str) {
@@ -285,13 +284,7 @@ fn add<R: Request>(found: &mut Vec<Seed>, request: &R, batch: Option<&Bytes>) {
 /// Batches in every codec, of idempotent producers and others.
 fn batches() -> Vec<Bytes> {
     let mut found = Vec::new();
-    for compression in [
-        Compression::None,
-        Compression::Gzip,
-        Compression::Snappy,
-        Compression::Lz4,
-        Compression::Zstd,
-    ] {
+    for compression in Compression::ALL {
         for producer in [-1, 5] {
             let options = BatchOptions {
                 compression,
