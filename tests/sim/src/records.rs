@@ -7,7 +7,11 @@ use engine_model::{
 };
 use net_protocol::Records;
 use net_protocol::fetch::{FetchPartition, FetchRequest, FetchTopic};
-use net_protocol::produce::{PartitionProduceData, ProduceRequest, TopicProduceData};
+use net_protocol::produce::{
+    PartitionProduceData, PartitionProduceResponse, ProduceRequest, TopicProduceData,
+};
+
+use crate::client::Client;
 
 /// One batch of these values, without keys.
 pub fn batch<V: AsRef<[u8]>>(values: &[V]) -> Bytes {
@@ -48,6 +52,16 @@ pub struct Topic {
     pub id: TopicId,
 }
 
+impl Topic {
+    /// A topic that no node has.
+    pub fn unknown() -> Self {
+        Self {
+            name: "nowhere".to_owned(),
+            id: TopicId::from_bytes([9; 16]),
+        }
+    }
+}
+
 /// A Produce of one batch to each of some partitions.
 pub fn produce(acks: i16, topic: &Topic, batches: &[(i32, Bytes)]) -> ProduceRequest {
     ProduceRequest {
@@ -66,6 +80,21 @@ pub fn produce(acks: i16, topic: &Topic, batches: &[(i32, Bytes)]) -> ProduceReq
         }],
         ..ProduceRequest::default()
     }
+}
+
+/// Sends one batch to one partition and returns what became of it.
+pub async fn append(
+    client: &mut Client,
+    version: i16,
+    acks: i16,
+    topic: &Topic,
+    partition: i32,
+    batch: Bytes,
+) -> PartitionProduceResponse {
+    let request = produce(acks, topic, &[(partition, batch)]);
+    let answer = client.call(version, &request).await.unwrap();
+    let topic = answer.responses.into_iter().next().unwrap();
+    topic.partition_responses.into_iter().next().unwrap()
 }
 
 /// A Fetch without a session of some partitions from some offsets.

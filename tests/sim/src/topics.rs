@@ -1,9 +1,10 @@
-//! Making topics, one way or the other.
+//! Making topics, one way or the other, and deleting them.
 
 use engine_model::ErrorCode;
 use net_protocol::create_topics::{
     CreatableTopic, CreatableTopicConfig, CreatableTopicResult, CreateTopicsRequest,
 };
+use net_protocol::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
 use net_protocol::metadata::{MetadataRequest, MetadataRequestTopic, MetadataResponseTopic};
 
 use crate::client::Client;
@@ -49,6 +50,21 @@ pub async fn try_create(
     };
     let answer = client.call(7, &request).await.unwrap();
     answer.topics.into_iter().next().unwrap()
+}
+
+/// Deletes a topic by its id.
+pub async fn delete(client: &mut Client, topic: &Topic) {
+    let request = DeleteTopicsRequest {
+        topics: vec![DeleteTopicState {
+            topic_id: topic.id,
+            ..DeleteTopicState::default()
+        }],
+        timeout_ms: 10_000,
+        ..DeleteTopicsRequest::default()
+    };
+    let answer = client.call(6, &request).await.unwrap();
+    let deleted = answer.responses.first().unwrap();
+    assert_eq!(deleted.error_code, ErrorCode::NONE);
 }
 
 /// What Metadata says of a topic, which is created if `create` says so.

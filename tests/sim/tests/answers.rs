@@ -12,37 +12,13 @@
 
 use bytes::Bytes;
 use engine_codec::{BatchOptions, Compression};
-use engine_model::{
-    ErrorCode, LeaderEpoch, NodeId, Offset, PartitionIndex, ProducerId, Timestamp, TopicId,
-};
+use engine_model::{ErrorCode, LeaderEpoch, NodeId, Offset, PartitionIndex, ProducerId, Timestamp};
 use net_protocol::Records;
 use net_protocol::init_producer_id::InitProducerIdRequest;
 use net_protocol::list_offsets::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
-use net_protocol::produce::PartitionProduceResponse;
 use std::collections::BTreeSet;
 use tests_sim::records::{self, Topic};
 use tests_sim::{Client, World, topics};
-
-async fn produce(
-    client: &mut Client,
-    version: i16,
-    acks: i16,
-    topic: &Topic,
-    partition: i32,
-    batch: Bytes,
-) -> PartitionProduceResponse {
-    let request = records::produce(acks, topic, &[(partition, batch)]);
-    let answer = client.call(version, &request).await.unwrap();
-    let topic = answer.responses.into_iter().next().unwrap();
-    topic.partition_responses.into_iter().next().unwrap()
-}
-
-fn unknown() -> Topic {
-    Topic {
-        name: "nowhere".to_owned(),
-        id: TopicId::from_bytes([9; 16]),
-    }
-}
 
 #[test]
 fn a_produce_that_is_wrong_gets_kafkas_code_and_the_connection_stays() {
@@ -179,7 +155,7 @@ fn a_produce_that_is_wrong_gets_kafkas_code_and_the_connection_stays() {
             ),
         ];
         for (what, version, acks, partition, batch, expected) in cases {
-            let part = produce(&mut client, version, acks, &topic, partition, batch).await;
+            let part = records::append(&mut client, version, acks, &topic, partition, batch).await;
             assert_eq!(part.error_code, expected, "{what}: {part:?}");
             assert_eq!(part.index.get(), partition, "{what}");
             assert_eq!(
@@ -188,9 +164,9 @@ fn a_produce_that_is_wrong_gets_kafkas_code_and_the_connection_stays() {
                 "{what}"
             );
         }
-        let part = produce(&mut client, 9, -1, &unknown(), 0, good.clone()).await;
+        let part = records::append(&mut client, 9, -1, &Topic::unknown(), 0, good.clone()).await;
         assert_eq!(part.error_code, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
-        let part = produce(&mut client, 13, -1, &unknown(), 0, good.clone()).await;
+        let part = records::append(&mut client, 13, -1, &Topic::unknown(), 0, good.clone()).await;
         assert_eq!(part.error_code, ErrorCode::UNKNOWN_TOPIC_ID);
         // Null records are as none.
         let mut request = records::produce(-1, &topic, &[(0, good.clone())]);
@@ -241,7 +217,7 @@ fn an_idempotent_producer_is_answered_as_kafka_does() {
             (2, ErrorCode::NONE, 2),
         ] {
             let batch = records::sequenced(producer, sequence, &["a"]);
-            let part = produce(&mut client, 9, -1, &topic, 0, batch).await;
+            let part = records::append(&mut client, 9, -1, &topic, 0, batch).await;
             assert_eq!(
                 (part.error_code, part.base_offset.get()),
                 (expected, offset)
@@ -265,7 +241,7 @@ fn a_fetch_that_is_wrong_gets_kafkas_code() {
     let topic = world.client(async |address| {
         let mut client = Client::connect(address).await;
         let topic = topics::create(&mut client, "t", 2, &[]).await;
-        produce(&mut client, 9, -1, &topic, 0, records::batch(&["a", "b"])).await;
+        records::append(&mut client, 9, -1, &topic, 0, records::batch(&["a", "b"])).await;
         topic
     });
     // A start of leadership raises the epoch, so there is an old one to be fenced.
@@ -320,7 +296,7 @@ fn a_fetch_that_is_wrong_gets_kafkas_code() {
             (12, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
             (13, ErrorCode::UNKNOWN_TOPIC_ID),
         ] {
-            let request = records::fetch(&unknown(), 0, 1, &[(0, 0)]);
+            let request = records::fetch(&Topic::unknown(), 0, 1, &[(0, 0)]);
             let answer = client.call(version, &request).await.unwrap();
             assert_eq!(answer.responses[0].partitions[0].error_code, expected);
         }
@@ -357,7 +333,7 @@ fn a_batch_larger_than_every_limit_is_fetched_alone() {
         let topic = topics::create(&mut client, "t", 4, &[]).await;
         for partition in 0..4 {
             let batch = records::batch(&["x".repeat(10_000)]);
-            produce(&mut client, 9, -1, &topic, partition, batch).await;
+            records::append(&mut client, 9, -1, &topic, partition, batch).await;
         }
         for (bytes_max, partition_bytes_max, expected) in [
             (1, 1, 1),
@@ -398,7 +374,7 @@ fn offsets_are_found_by_time_and_by_name_of_the_end() {
         let topic = topics::create(&mut client, "t", 2, &[]).await;
         // All records of this client carry the same time.
         let time = 1_700_000_000_000;
-        produce(
+        records::append(
             &mut client,
             9,
             -1,

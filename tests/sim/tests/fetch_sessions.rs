@@ -11,7 +11,6 @@
 
 use core::time::Duration;
 use engine_model::{ErrorCode, LeaderEpoch, Offset, PartitionIndex};
-use net_protocol::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
 use net_protocol::fetch::{
     FetchPartition, FetchRequest, FetchResponse, FetchTopic, ForgottenTopic,
 };
@@ -118,24 +117,9 @@ fn forgotten(topic: &Topic, partitions: &[i32]) -> Vec<ForgottenTopic> {
 async fn produce(client: &mut Client, topic: &Topic, partition: i32, value: &str) -> usize {
     let batch = records::batch(&[value]);
     let size = batch.len();
-    let request = records::produce(-1, topic, &[(partition, batch)]);
-    let answer = client.call(9, &request).await.unwrap();
-    let answer = &answer.responses[0].partition_responses[0];
-    assert_eq!(answer.error_code, ErrorCode::NONE);
+    let part = records::append(client, 9, -1, topic, partition, batch).await;
+    assert_eq!(part.error_code, ErrorCode::NONE);
     size
-}
-
-async fn delete(client: &mut Client, topic: &Topic) {
-    let request = DeleteTopicsRequest {
-        topics: vec![DeleteTopicState {
-            topic_id: topic.id,
-            ..DeleteTopicState::default()
-        }],
-        timeout_ms: 10_000,
-        ..DeleteTopicsRequest::default()
-    };
-    let answer = client.call(6, &request).await.unwrap();
-    assert_eq!(answer.responses[0].error_code, ErrorCode::NONE);
 }
 
 #[test]
@@ -431,7 +415,7 @@ fn a_topic_that_goes_and_comes_back_is_another_one_in_a_session() {
                 request.topics.extend(wanted(&stays, &[(0, 0)]));
                 let client = Client::connect(address).await;
                 let (mut session, _) = Session::begin(client, version, request).await;
-                delete(&mut other, &topic).await;
+                topics::delete(&mut other, &topic).await;
                 engine_rt::sleep(Duration::from_millis(100)).await;
                 for _ in 0..2 {
                     assert_eq!(told(&session.next().await), [(0, 3, -1, 0)]);
@@ -450,7 +434,7 @@ fn a_topic_that_goes_and_comes_back_is_another_one_in_a_session() {
                     assert_eq!(told(&session.next().await), [(0, 0, 0, 0)]);
                     assert_eq!(told(&session.next().await), []);
                 }
-                delete(&mut other, &new).await;
+                topics::delete(&mut other, &new).await;
             }
         });
         world.stop();
@@ -550,10 +534,8 @@ fn what_is_acknowledged_to_acks_1_is_read_at_once() {
             let topic = topics::create(&mut writer, "t", 1, &[]).await;
             for offset in 0..30 {
                 let batch = records::batch(&["x"]);
-                let produce = records::produce(1, &topic, &[(0, batch)]);
-                let answer = writer.call(9, &produce).await.unwrap();
-                let answer = &answer.responses[0].partition_responses[0];
-                assert_eq!(answer.base_offset.get(), offset);
+                let part = records::append(&mut writer, 9, 1, &topic, 0, batch).await;
+                assert_eq!(part.base_offset.get(), offset);
                 let request = records::fetch(&topic, 0, 1, &[(0, offset)]);
                 let answer = reader.call(12, &request).await.unwrap();
                 let data = answer.responses[0].partitions[0].clone();

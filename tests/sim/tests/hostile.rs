@@ -45,9 +45,8 @@ async fn is_well(address: SocketAddr) {
         name: "health".to_owned(),
         id: topic.topic_id,
     };
-    let request = records::produce(-1, &topic, &[(0, records::batch(&["well"]))]);
-    let answer = client.call(13, &request).await.unwrap();
-    let part = &answer.responses[0].partition_responses[0];
+    let batch = records::batch(&["well"]);
+    let part = records::append(&mut client, 13, -1, &topic, 0, batch).await;
     assert_eq!(part.error_code, ErrorCode::NONE);
 }
 

@@ -30,13 +30,10 @@ fn with(batch: &[u8], at: usize, bytes: &[u8]) -> Bytes {
     changed.into()
 }
 
+/// An error keeps the connection: there is an answer whatever the batch is.
 async fn produce(client: &mut Client, topic: &Topic, batch: Bytes) -> ErrorCode {
-    let request = records::produce(-1, topic, &[(0, batch)]);
-    let answer = client
-        .call(13, &request)
-        .await
-        .expect("an error keeps the connection");
-    answer.responses[0].partition_responses[0].error_code
+    let part = records::append(client, 13, -1, topic, 0, batch).await;
+    part.error_code
 }
 
 #[test]
@@ -233,9 +230,9 @@ fn names_that_are_none_are_refused_everywhere() {
                 name: name.to_owned(),
                 id: TopicId::ZERO,
             };
-            let request = records::produce(-1, &topic, &[(0, records::batch(&["a"]))]);
-            let answer = client.call(9, &request).await.unwrap();
-            let code = answer.responses[0].partition_responses[0].error_code;
+            let batch = records::batch(&["a"]);
+            let part = records::append(&mut client, 9, -1, &topic, 0, batch).await;
+            let code = part.error_code;
             assert!(code.is_error(), "{name:?}: {code:?}");
             let fetch = records::fetch(&topic, 0, 0, &[(0, 0)]);
             let answer = client.call(11, &fetch).await.unwrap();

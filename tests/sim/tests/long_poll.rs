@@ -10,7 +10,6 @@
 
 use core::time::Duration;
 use engine_model::ErrorCode;
-use net_protocol::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
 use net_protocol::fetch::FetchRequest;
 use tests_sim::{Client, World, records, topics};
 
@@ -118,16 +117,7 @@ fn a_fetch_wakes_when_its_topic_is_deleted() {
             let begun = engine_rt::now();
             let id = reader.send(13, &request).await.unwrap();
             engine_rt::sleep(Duration::from_secs(2)).await;
-            let delete = DeleteTopicsRequest {
-                topics: vec![DeleteTopicState {
-                    topic_id: topic.id,
-                    ..DeleteTopicState::default()
-                }],
-                timeout_ms: 10_000,
-                ..DeleteTopicsRequest::default()
-            };
-            let deleted = other.call(6, &delete).await.unwrap();
-            assert_eq!(deleted.responses[0].error_code, ErrorCode::NONE);
+            topics::delete(&mut other, &topic).await;
             let answer = reader.answer::<FetchRequest>(13, id).await.unwrap();
             let waited = engine_rt::now().saturating_since(begun);
             assert!(waited < Duration::from_secs(2) + SOON, "{waited:?}");

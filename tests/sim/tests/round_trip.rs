@@ -26,11 +26,10 @@ async fn round_trip(address: SocketAddr) {
     for version in 3..=13 {
         for acks in [1, -1] {
             let values = [format!("v{version} acks {acks}"), "second".to_owned()];
-            let request = records::produce(acks, &topic, &[(0, records::batch(&values))]);
-            let answer = client.call(version, &request).await.unwrap();
-            let answer = &answer.responses[0].partition_responses[0];
-            assert_eq!(answer.error_code, ErrorCode::NONE, "version {version}");
-            assert_eq!(answer.base_offset.get(), next);
+            let batch = records::batch(&values);
+            let part = records::append(&mut client, version, acks, &topic, 0, batch).await;
+            assert_eq!(part.error_code, ErrorCode::NONE, "version {version}");
+            assert_eq!(part.base_offset.get(), next);
             next += 2;
         }
     }
@@ -106,26 +105,15 @@ fn every_compression_comes_back_as_it_was_sent() {
         let mut client = Client::connect(address).await;
         let topic = topics::create(&mut client, "squeezed", 1, &[]).await;
         let mut sent = Vec::new();
-        for compression in [
-            Compression::None,
-            Compression::Gzip,
-            Compression::Snappy,
-            Compression::Lz4,
-            Compression::Zstd,
-        ] {
+        for compression in Compression::ALL {
             let options = BatchOptions {
                 compression,
                 ..BatchOptions::default()
             };
             let values: Vec<String> = (0..50).map(|n| format!("{compression:?} {n}")).collect();
             let batch = records::batch_with(options, &values);
-            let request = records::produce(-1, &topic, &[(0, batch)]);
-            let answer = client.call(9, &request).await.unwrap();
-            assert!(
-                !answer.responses[0].partition_responses[0]
-                    .error_code
-                    .is_error()
-            );
+            let part = records::append(&mut client, 9, -1, &topic, 0, batch).await;
+            assert!(!part.error_code.is_error());
             sent.extend(values);
         }
         let request = records::fetch(&topic, 0, 1, &[(0, 0)]);
@@ -158,9 +146,8 @@ fn a_produce_without_acks_is_silent_and_its_failure_hangs_up() {
                 .unwrap();
         }
         // The answer to this one is the first that comes.
-        let last = records::produce(-1, &topic, &[(0, records::batch(&["last"]))]);
-        let answer = client.call(9, &last).await.unwrap();
-        let part = &answer.responses[0].partition_responses[0];
+        let last = records::batch(&["last"]);
+        let part = records::append(&mut client, 9, -1, &topic, 0, last).await;
         assert_eq!(part.base_offset.get(), 10);
         let wrong = records::produce(0, &topic, &[(99, records::batch(&["nowhere"]))]);
         client.send(9, &wrong).await.unwrap();

@@ -25,10 +25,8 @@ fn a_reader_is_served_beside_many_that_take_nothing() {
         let value = "x".repeat(60_000);
         for n in 0..64 {
             let batch = records::batch(&[&value]);
-            let produce = records::produce(-1, &topic, &[(n % 4, batch)]);
-            let answer = writer.call(9, &produce).await.unwrap();
-            let answer = &answer.responses[0].partition_responses[0];
-            assert_eq!(answer.error_code, ErrorCode::NONE);
+            let part = records::append(&mut writer, 9, -1, &topic, n % 4, batch).await;
+            assert_eq!(part.error_code, ErrorCode::NONE);
         }
         let all: Vec<(i32, i64)> = (0..4).map(|partition| (partition, 0)).collect();
         let request = records::fetch(&topic, 0, 1, &all);

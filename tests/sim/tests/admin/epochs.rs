@@ -6,8 +6,6 @@ use net_protocol::offset_for_leader_epoch::{
 };
 use tests_sim::{Client, World, records, topics};
 
-use crate::produce;
-
 /// Asks for (partition, current epoch, epoch); answers (error, epoch, end).
 async fn ends(
     client: &mut Client,
@@ -68,7 +66,7 @@ fn an_epoch_ends_where_the_next_one_begins() {
             // Each start of the node begins a new epoch.
             assert_eq!(described.partitions[0].leader_epoch.get(), round);
             for _ in 0..5 {
-                produce(&mut client, 9, -1, &topic, 0, records::batch(&["a", "b"])).await;
+                records::append(&mut client, 9, -1, &topic, 0, records::batch(&["a", "b"])).await;
             }
         });
         world.stop();

@@ -18,30 +18,3 @@ mod pages;
 mod partitions;
 mod records_deleted;
 mod topics;
-
-use bytes::Bytes;
-use engine_model::TopicId;
-use net_protocol::produce::PartitionProduceResponse;
-use tests_sim::Client;
-use tests_sim::records::{self, Topic};
-
-async fn produce(
-    client: &mut Client,
-    version: i16,
-    acks: i16,
-    topic: &Topic,
-    partition: i32,
-    batch: Bytes,
-) -> PartitionProduceResponse {
-    let request = records::produce(acks, topic, &[(partition, batch)]);
-    let answer = client.call(version, &request).await.unwrap();
-    let topic = answer.responses.into_iter().next().unwrap();
-    topic.partition_responses.into_iter().next().unwrap()
-}
-
-fn unknown() -> Topic {
-    Topic {
-        name: "nowhere".to_owned(),
-        id: TopicId::from_bytes([9; 16]),
-    }
-}

@@ -3,9 +3,8 @@
 use engine_model::ErrorCode;
 use net_protocol::find_coordinator::FindCoordinatorRequest;
 use net_protocol::metadata::{MetadataRequest, MetadataRequestTopic};
+use tests_sim::records::Topic;
 use tests_sim::{Client, World, topics};
-
-use crate::unknown;
 
 #[test]
 fn metadata_answers_by_its_version() {
@@ -68,7 +67,7 @@ fn metadata_answers_by_its_version() {
         for version in 10..=13 {
             for (topic_id, expected) in [
                 (id, ErrorCode::NONE),
-                (unknown().id, ErrorCode::UNKNOWN_TOPIC_ID),
+                (Topic::unknown().id, ErrorCode::UNKNOWN_TOPIC_ID),
             ] {
                 let request = MetadataRequest {
                     topics: Some(vec![MetadataRequestTopic {

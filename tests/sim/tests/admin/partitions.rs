@@ -8,8 +8,6 @@ use net_protocol::create_partitions::{
 };
 use tests_sim::{Client, World, records, topics};
 
-use crate::produce;
-
 fn wanted(name: &str, count: i32) -> CreatePartitionsTopic {
     CreatePartitionsTopic {
         name: name.into(),
@@ -55,7 +53,7 @@ fn partitions_are_added_in_every_version_and_can_be_used_at_once() {
                 (0, String::new())
             );
             let batch = records::batch(&["a"]);
-            let part = produce(&mut client, 9, -1, &topic, more - 1, batch).await;
+            let part = records::append(&mut client, 9, -1, &topic, more - 1, batch).await;
             assert_eq!(
                 (part.error_code, part.base_offset.get()),
                 (ErrorCode::NONE, 0)
@@ -63,7 +61,7 @@ fn partitions_are_added_in_every_version_and_can_be_used_at_once() {
         }
         // The settings of the topic hold for what was added.
         let large = records::batch(&["x".repeat(3000)]);
-        let part = produce(&mut client, 9, -1, &topic, 8, large).await;
+        let part = records::append(&mut client, 9, -1, &topic, 8, large).await;
         assert_eq!(part.error_code, ErrorCode::MESSAGE_TOO_LARGE);
         let mut check = request(vec![wanted("t", 12)]);
         check.validate_only = true;

@@ -8,8 +8,6 @@ use net_protocol::delete_records::{
 use net_protocol::list_offsets::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
 use tests_sim::{Client, World, records, topics};
 
-use crate::produce;
-
 async fn delete(
     client: &mut Client,
     version: i16,
@@ -65,7 +63,7 @@ fn records_below_an_offset_go_and_stay_gone_after_a_crash() {
             let mut client = Client::connect(address).await;
             let topic = topics::create(&mut client, "t", 2, &[]).await;
             for _ in 0..5 {
-                produce(&mut client, 9, -1, &topic, 0, records::batch(&["a", "b"])).await;
+                records::append(&mut client, 9, -1, &topic, 0, records::batch(&["a", "b"])).await;
             }
             // What Kafka 4.3.1 answered to the same questions on ten records.
             for (version, wanted, expected) in [

@@ -5,8 +5,6 @@ use net_protocol::create_topics::{CreatableTopic, CreateTopicsRequest};
 use net_protocol::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
 use tests_sim::{Client, World, records, topics};
 
-use crate::produce;
-
 #[test]
 fn topics_come_and_go_and_come_back_as_others() {
     let mut world = World::new(8, 3);
@@ -45,7 +43,7 @@ fn topics_come_and_go_and_come_back_as_others() {
                 .unwrap();
             assert!(answer.topics.is_empty());
         }
-        produce(&mut client, 9, -1, &first, 3, records::batch(&["old"])).await;
+        records::append(&mut client, 9, -1, &first, 3, records::batch(&["old"])).await;
         for version in 1..=6 {
             let by_id = version >= 6;
             let request = DeleteTopicsRequest {
@@ -85,7 +83,7 @@ fn topics_come_and_go_and_come_back_as_others() {
             0,
             "nothing of the old topic shows"
         );
-        let part = produce(&mut client, 13, -1, &first, 3, records::batch(&["late"])).await;
+        let part = records::append(&mut client, 13, -1, &first, 3, records::batch(&["late"])).await;
         assert_eq!(part.error_code, ErrorCode::UNKNOWN_TOPIC_ID);
     });
     world.stop();
@@ -255,7 +253,8 @@ fn settings_of_a_topic_are_in_force_from_its_first_record_on() {
             ),
         ] {
             let topic = topics::create(&mut client, name, 1, settings).await;
-            let part = produce(&mut client, 9, -1, &topic, 0, records::batch(&[value])).await;
+            let part =
+                records::append(&mut client, 9, -1, &topic, 0, records::batch(&[value])).await;
             assert_eq!(part.error_code, code, "{name}");
             assert_eq!(part.log_append_time_ms.0 >= now, stamped, "{name}");
         }
@@ -263,7 +262,8 @@ fn settings_of_a_topic_are_in_force_from_its_first_record_on() {
         for (name, id) in [("gzip", 1), ("snappy", 2), ("lz4", 3), ("zstd", 4)] {
             let settings = [("compression.type", name)];
             let topic = topics::create(&mut client, name, 1, &settings).await;
-            let part = produce(&mut client, 9, -1, &topic, 0, records::batch(&[&large])).await;
+            let part =
+                records::append(&mut client, 9, -1, &topic, 0, records::batch(&[&large])).await;
             assert_eq!(part.error_code, ErrorCode::NONE, "{name}");
             let request = records::fetch(&topic, 0, 1, &[(0, 0)]);
             let answer = client.call(12, &request).await.unwrap();
