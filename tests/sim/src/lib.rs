@@ -2,7 +2,8 @@
 //! machine, and clients on machines of their own that speak raw protocol frames.
 //!
 //! [`World`] starts, stops and crashes the node and runs clients against it; [`Client`] sends
-//! requests and reads answers in order; [`records`] writes and reads batches.
+//! requests and reads answers in order; [`records`] writes and reads batches,
+//! [`session`] counts a fetch session as its client does.
 //! Every failure names the seed, which is all it takes to see it again.
 #![allow(
     clippy::unwrap_used,
@@ -14,6 +15,7 @@
 mod client;
 mod history;
 pub mod records;
+pub mod session;
 pub mod topics;
 mod world;
 

@@ -11,6 +11,7 @@
 )]
 
 use bytes::Bytes;
+use core::time::Duration;
 use engine_codec::{BatchOptions, Compression};
 use engine_model::{ErrorCode, LeaderEpoch, NodeId, Offset, PartitionIndex, ProducerId, Timestamp};
 use net_protocol::Records;
@@ -318,6 +319,45 @@ fn a_fetch_that_is_wrong_gets_kafkas_code() {
                 answer.session_id != 0,
                 begins,
                 "{session_id} {session_epoch}"
+            );
+        }
+    });
+    world.stop();
+}
+
+#[test]
+fn a_reader_whose_log_is_longer_learns_where_to_cut_it() {
+    let mut world = World::new(19, 2);
+    world.up();
+    world.client(async move |address| {
+        let mut client = Client::connect(address).await;
+        let topic = topics::create(&mut client, "t", 1, &[]).await;
+        let part = records::append(&mut client, 9, -1, &topic, 0, records::batch(&["x"])).await;
+        assert_eq!(part.error_code, ErrorCode::NONE);
+        for (offset, last, code, diverging) in [
+            (99, 0, 0, (0, 1)),
+            (1, 0, 0, (-1, -1)),
+            (0, 7, 1, (-1, -1)),
+            (99, -1, 1, (-1, -1)),
+        ] {
+            let mut request = records::fetch(&topic, 5_000, 1, &[(0, offset)]);
+            request.max_wait_ms = if offset == 1 { 0 } else { 5_000 };
+            let partition = &mut request.topics[0].partitions[0];
+            partition.last_fetched_epoch = LeaderEpoch::new(last);
+            let begun = engine_rt::now();
+            let answer = client.call(13, &request).await.unwrap();
+            assert!(engine_rt::now().saturating_since(begun) < Duration::from_millis(500));
+            let data = &answer.responses[0].partitions[0];
+            let found = &data.diverging_epoch;
+            let found = (found.epoch.get(), found.end_offset.get());
+            assert_eq!(
+                (data.error_code.0, found),
+                (code, diverging),
+                "{offset} {last}"
+            );
+            assert_eq!(
+                data.high_watermark,
+                Offset::new(if code == 0 { 1 } else { -1 })
             );
         }
     });

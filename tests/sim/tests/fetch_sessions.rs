@@ -10,109 +10,13 @@
 )]
 
 use core::time::Duration;
-use engine_model::{ErrorCode, LeaderEpoch, Offset, PartitionIndex};
-use net_protocol::fetch::{
-    FetchPartition, FetchRequest, FetchResponse, FetchTopic, ForgottenTopic,
-};
+use engine_model::ErrorCode;
+use net_protocol::fetch::FetchRequest;
 use tests_sim::records::Topic;
+use tests_sim::session::{Session, forgotten, told, wanted};
 use tests_sim::{Client, World, records, topics};
 
 const SOON: Duration = Duration::from_millis(500);
-
-/// Partition, error, high watermark and bytes of all that is in an answer.
-fn told(answer: &FetchResponse) -> Vec<(i32, i16, i64, usize)> {
-    let parts = answer.responses.iter().flat_map(|topic| &topic.partitions);
-    parts
-        .map(|data| {
-            let bytes = data.records.as_ref().map_or(0, net_protocol::Records::size);
-            let index = data.partition_index.get();
-            (index, data.error_code.0, data.high_watermark.get(), bytes)
-        })
-        .collect()
-}
-
-/// One client's session, as it counts it.
-struct Session {
-    client: Client,
-    version: i16,
-    id: i32,
-    epoch: i32,
-    request: FetchRequest,
-}
-
-impl Session {
-    async fn begin(
-        mut client: Client,
-        version: i16,
-        mut request: FetchRequest,
-    ) -> (Self, FetchResponse) {
-        request.session_epoch = 0;
-        let answer = client.call(version, &request).await.unwrap();
-        assert_eq!(answer.error_code, ErrorCode::NONE);
-        assert!(answer.session_id > 0, "version {version}: no session");
-        request.topics = Vec::new();
-        let session = Self {
-            client,
-            version,
-            id: answer.session_id,
-            epoch: 1,
-            request,
-        };
-        (session, answer)
-    }
-
-    fn next_request(
-        &mut self,
-        topics: Vec<FetchTopic>,
-        forgotten: Vec<ForgottenTopic>,
-    ) -> FetchRequest {
-        let request = FetchRequest {
-            session_id: self.id,
-            session_epoch: self.epoch,
-            topics,
-            forgotten_topics_data: forgotten,
-            ..self.request.clone()
-        };
-        self.epoch += 1;
-        request
-    }
-
-    async fn next(&mut self) -> FetchResponse {
-        self.change(Vec::new(), Vec::new()).await
-    }
-
-    async fn change(
-        &mut self,
-        topics: Vec<FetchTopic>,
-        forgotten: Vec<ForgottenTopic>,
-    ) -> FetchResponse {
-        let request = self.next_request(topics, forgotten);
-        let answer = self.client.call(self.version, &request).await.unwrap();
-        assert_eq!(answer.error_code, ErrorCode::NONE);
-        assert_eq!(answer.session_id, self.id);
-        answer
-    }
-
-    async fn want(&mut self, topic: &Topic, offsets: &[(i32, i64)]) -> FetchResponse {
-        self.change(wanted(topic, offsets), Vec::new()).await
-    }
-}
-
-fn wanted(topic: &Topic, offsets: &[(i32, i64)]) -> Vec<FetchTopic> {
-    records::fetch(topic, 0, 1, offsets).topics
-}
-
-fn forgotten(topic: &Topic, partitions: &[i32]) -> Vec<ForgottenTopic> {
-    vec![ForgottenTopic {
-        topic: topic.name.as_str().into(),
-        topic_id: topic.id,
-        partitions: partitions
-            .iter()
-            .copied()
-            .map(PartitionIndex::new)
-            .collect(),
-    }]
-}
 
 async fn produce(client: &mut Client, topic: &Topic, partition: i32, value: &str) -> usize {
     let batch = records::batch(&[value]);
@@ -186,7 +90,7 @@ fn a_request_that_does_not_continue_its_session_gets_kafkas_code() {
             let request = records::fetch(&topic, 0, 1, &[(0, 0)]);
             let (mut session, _) = Session::begin(client, version, request.clone()).await;
             let other_kind = if version >= 13 { 12 } else { 13 };
-            let id = session.id;
+            let id = session.id();
             for (id, epoch, version, code) in [
                 (id, 2, version, 71),
                 (id, -2, version, 71),
@@ -451,7 +355,7 @@ fn sessions_end_with_the_node_and_a_full_fetch_goes_on() {
         let size = produce(&mut client, &topic, 0, "x").await;
         let request = records::fetch(&topic, 0, 1, &[(0, 0), (1, 0)]);
         let (session, _) = Session::begin(client, 13, request).await;
-        (topic, session.id, size)
+        (topic, session.id(), size)
     });
     world.crash(engine_rt::sim::CrashKind::Kill);
     world.up();
@@ -518,72 +422,6 @@ fn sessions_are_bounded_and_make_room_in_time() {
             }
         }
         assert!(gone > 0);
-    });
-    world.stop();
-}
-
-/// The leader shows what it acknowledged: written is enough for acks=1, readers wait for the flush.
-#[test]
-fn what_is_acknowledged_to_acks_1_is_read_at_once() {
-    for seed in 0..4 {
-        let mut world = World::new(seed, 2);
-        world.up();
-        world.client(async move |address| {
-            let mut writer = Client::connect(address).await;
-            let mut reader = Client::connect(address).await;
-            let topic = topics::create(&mut writer, "t", 1, &[]).await;
-            for offset in 0..30 {
-                let batch = records::batch(&["x"]);
-                let part = records::append(&mut writer, 9, 1, &topic, 0, batch).await;
-                assert_eq!(part.base_offset.get(), offset);
-                let request = records::fetch(&topic, 0, 1, &[(0, offset)]);
-                let answer = reader.call(12, &request).await.unwrap();
-                let data = answer.responses[0].partitions[0].clone();
-                assert_eq!(
-                    records::read(data.records).len(),
-                    1,
-                    "seed {seed}, {offset}"
-                );
-            }
-        });
-        world.stop();
-    }
-}
-
-#[test]
-fn a_reader_whose_log_is_longer_learns_where_to_cut_it() {
-    let mut world = World::new(19, 2);
-    world.up();
-    world.client(async move |address| {
-        let mut client = Client::connect(address).await;
-        let topic = topics::create(&mut client, "t", 1, &[]).await;
-        produce(&mut client, &topic, 0, "x").await;
-        for (offset, last, code, diverging) in [
-            (99, 0, 0, (0, 1)),
-            (1, 0, 0, (-1, -1)),
-            (0, 7, 1, (-1, -1)),
-            (99, -1, 1, (-1, -1)),
-        ] {
-            let mut request = records::fetch(&topic, 5_000, 1, &[(0, offset)]);
-            request.max_wait_ms = if offset == 1 { 0 } else { 5_000 };
-            let partition: &mut FetchPartition = &mut request.topics[0].partitions[0];
-            partition.last_fetched_epoch = LeaderEpoch::new(last);
-            let begun = engine_rt::now();
-            let answer = client.call(13, &request).await.unwrap();
-            assert!(engine_rt::now().saturating_since(begun) < SOON);
-            let data = &answer.responses[0].partitions[0];
-            let found = &data.diverging_epoch;
-            let found = (found.epoch.get(), found.end_offset.get());
-            assert_eq!(
-                (data.error_code.0, found),
-                (code, diverging),
-                "{offset} {last}"
-            );
-            assert_eq!(
-                data.high_watermark,
-                Offset::new(if code == 0 { 1 } else { -1 })
-            );
-        }
     });
     world.stop();
 }

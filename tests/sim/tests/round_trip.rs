@@ -186,3 +186,31 @@ fn pipelined_produces_keep_the_order_of_every_partition() {
         world.stop();
     }
 }
+
+/// The leader shows what it acknowledged: written is enough for acks=1, readers wait for the flush.
+#[test]
+fn what_is_acknowledged_to_acks_1_is_read_at_once() {
+    for seed in 0..4 {
+        let mut world = World::new(seed, 2);
+        world.up();
+        world.client(async move |address| {
+            let mut writer = Client::connect(address).await;
+            let mut reader = Client::connect(address).await;
+            let topic = topics::create(&mut writer, "t", 1, &[]).await;
+            for offset in 0..30 {
+                let batch = records::batch(&["x"]);
+                let part = records::append(&mut writer, 9, 1, &topic, 0, batch).await;
+                assert_eq!(part.base_offset.get(), offset);
+                let request = records::fetch(&topic, 0, 1, &[(0, offset)]);
+                let answer = reader.call(12, &request).await.unwrap();
+                let data = answer.responses[0].partitions[0].clone();
+                assert_eq!(
+                    records::read(data.records).len(),
+                    1,
+                    "seed {seed}, {offset}"
+                );
+            }
+        });
+        world.stop();
+    }
+}
