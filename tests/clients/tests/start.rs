@@ -10,28 +10,29 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Command;
 use tests_clients::{
     Broker, BrokerOptions, Output, consume_partition, odradek, produce_partition, run,
 };
 
-fn start(arguments: &[&str]) -> Output {
-    run(Command::new(odradek()).arg("start").args(arguments))
+/// Starts a broker that is to refuse: on this directory, on a free port, with further arguments.
+fn start(data: &Path, further: &[&str]) -> Output {
+    start_at("127.0.0.1:0", data, further)
+}
+
+fn start_at(listen: &str, data: &Path, further: &[&str]) -> Output {
+    run(Command::new(odradek())
+        .args(["start", "--listen", listen, "--data-dir"])
+        .arg(data)
+        .args(further))
 }
 
 #[test]
 fn an_unknown_setting_is_refused_with_a_suggestion() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    let data = data.to_str().unwrap();
-    let output = start(&[
-        "--data-dir",
-        data,
-        "--listen",
-        "127.0.0.1:0",
-        "-X",
-        "log.segment.byts=1048576",
-    ]);
+    let output = start(&data, &["-X", "log.segment.byts=1048576"]);
     assert_eq!(output.code, 2, "{}", output.stderr);
     assert!(
         output.stderr.contains("log.segment.byts"),
@@ -56,14 +57,7 @@ fn a_wrong_value_in_a_file_is_refused_with_its_line() {
     )
     .unwrap();
     let data = folder.path().join("data");
-    let output = start(&[
-        "--data-dir",
-        data.to_str().unwrap(),
-        "--listen",
-        "127.0.0.1:0",
-        "--config",
-        file.to_str().unwrap(),
-    ]);
+    let output = start(&data, &["--config", file.to_str().unwrap()]);
     assert_eq!(output.code, 2, "{}", output.stderr);
     assert!(
         output.stderr.contains("log.segment.bytes"),
@@ -82,12 +76,7 @@ fn a_wrong_value_in_a_file_is_refused_with_its_line() {
 fn a_data_directory_in_use_is_refused() {
     let broker = Broker::with_defaults();
     let data = broker.data_directory();
-    let output = start(&[
-        "--data-dir",
-        data.to_str().unwrap(),
-        "--listen",
-        "127.0.0.1:0",
-    ]);
+    let output = start(&data, &[]);
     assert_eq!(output.code, 2, "{}", output.stderr);
     assert!(output.stderr.contains("in use"), "{}", output.stderr);
 }
@@ -96,9 +85,9 @@ fn a_data_directory_in_use_is_refused() {
 fn a_foreign_directory_is_refused_and_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("letters.txt"), "dear").unwrap();
-    let data = folder.path().to_str().unwrap();
-    let output = start(&["--data-dir", data, "--listen", "127.0.0.1:0"]);
+    let output = start(folder.path(), &[]);
     assert_eq!(output.code, 2, "{}", output.stderr);
+    let data = folder.path().to_str().unwrap();
     assert!(output.stderr.contains(data), "{}", output.stderr);
     let left: Vec<_> = fs::read_dir(folder.path())
         .unwrap()
@@ -112,12 +101,7 @@ fn a_port_of_another_broker_is_refused() {
     let broker = Broker::with_defaults();
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    let output = start(&[
-        "--data-dir",
-        data.to_str().unwrap(),
-        "--listen",
-        broker.address(),
-    ]);
+    let output = start_at(broker.address(), &data, &[]);
     assert_eq!(output.code, 1, "{}", output.stderr);
     assert!(
         output.stderr.contains(broker.address()),
@@ -204,12 +188,7 @@ fn a_directory_of_a_newer_format_is_refused_and_left_alone() {
     bytes[16..20].copy_from_slice(&crc.to_le_bytes());
     fs::write(&current, &bytes).unwrap();
     let data = broker.data_directory();
-    let output = start(&[
-        "--data-dir",
-        data.to_str().unwrap(),
-        "--listen",
-        "127.0.0.1:0",
-    ]);
+    let output = start(&data, &[]);
     assert_eq!(output.code, 2, "{}", output.stderr);
     assert!(output.stderr.contains("newer"), "{}", output.stderr);
     assert_eq!(fs::read(&current).unwrap(), bytes);
