@@ -301,9 +301,17 @@ fn tidy(address: SocketAddr) {
     if !strange.is_empty() {
         let request = DeleteTopicsRequest {
             topics: strange,
+            // Without a time to wait nothing is begun.
+            timeout_ms: 30_000,
             ..DeleteTopicsRequest::default()
         };
         let mut wire = Wire::connect(address).expect("the broker accepts");
-        wire.call(6, &request).expect("topics are deleted");
+        let answer = wire.call(6, &request).expect("topics are deleted");
+        for deleted in &answer.responses {
+            // A mutated request that is still under way may have been first.
+            let is_gone =
+                [ErrorCode::NONE, ErrorCode::UNKNOWN_TOPIC_ID].contains(&deleted.error_code);
+            assert!(is_gone, "{deleted:?}");
+        }
     }
 }
