@@ -64,7 +64,7 @@ pub(crate) struct LaneBuf {
 
 impl LaneBuf {
     /// Memory that many frames share, in bytes: what `engine_rt` makes a huge page.
-    const SLAB_BYTES: usize = 2 << 20;
+    pub(crate) const SLAB_BYTES: usize = 2 << 20;
 
     /// An empty buffer with room for a frame of `bytes`: what is left in `rest`, if that is enough.
     /// A frame that would take most of what frames share gets memory of its own, and `rest` stays.

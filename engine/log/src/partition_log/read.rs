@@ -1,6 +1,7 @@
 //! Reading whole batches: from memory if they are there, else from segments.
 
 use super::{PartitionLog, ReadAnswer, ReadOptions};
+use crate::buffer::LaneBuf;
 use crate::chunks::Chunks;
 use crate::error::{ReadError, StorageError};
 use crate::format::SegmentImage;
@@ -165,7 +166,7 @@ impl PartitionLog {
             if batch.last >= options.end || !fits {
                 return;
             }
-            chunks.push(&batch.frame, batch.range.clone());
+            chunks.push_part(&batch.frame, batch.range.clone(), LaneBuf::SLAB_BYTES);
             *next_offset = batch.last.saturating_next();
         }
     }
