@@ -143,6 +143,9 @@ fn fetch(name: &str, id: TopicId, (session_id, session_epoch): (i32, i32)) -> Fe
     }
 }
 
+/// Without a time to wait the broker begins no change.
+const CHANGE_MS: i32 = 10_000;
+
 fn add_admin(found: &mut Vec<Seed>, name: &str) {
     for validate_only in [true, false] {
         let request = CreateTopicsRequest {
@@ -181,6 +184,7 @@ fn add_admin(found: &mut Vec<Seed>, name: &str) {
                 }]),
             }],
             validate_only,
+            timeout_ms: CHANGE_MS,
             ..CreatePartitionsRequest::default()
         };
         add(found, &request, None);
@@ -191,6 +195,7 @@ fn add_admin(found: &mut Vec<Seed>, name: &str) {
             ..DeleteTopicState::default()
         }],
         topic_names: vec!["fuzz-a".into(), "fuzz-b".into()],
+        timeout_ms: CHANGE_MS,
         ..DeleteTopicsRequest::default()
     };
     add(found, &request, None);
@@ -202,6 +207,7 @@ fn add_admin(found: &mut Vec<Seed>, name: &str) {
                 offset: Offset::new(1),
             }),
         }],
+        timeout_ms: CHANGE_MS,
         ..DeleteRecordsRequest::default()
     };
     add(found, &request, None);
