@@ -87,6 +87,8 @@ pub struct TopicConfig {
     pub retention_ms: i64,
     /// `segment.bytes`, at least 1 MiB.
     pub segment_bytes: u64,
+    /// `segment.jitter.ms`.
+    pub segment_jitter_ms: i64,
     /// `segment.ms`.
     pub segment_ms: i64,
     /// `unclean.leader.election.enable`.
@@ -282,6 +284,7 @@ impl Values {
             retention_bytes: self.number("retention.bytes"),
             retention_ms: self.number("retention.ms"),
             segment_bytes: self.size("segment.bytes"),
+            segment_jitter_ms: self.number("segment.jitter.ms"),
             segment_ms: self.number("segment.ms"),
             unclean_leader_election: self.boolean("unclean.leader.election.enable"),
         }

@@ -26,7 +26,7 @@ pub enum TimestampType {
 }
 
 /// Settings of one log.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LogConfig {
     /// When an append counts as stable.
     pub durability: Durability,
@@ -42,14 +42,37 @@ pub struct LogConfig {
     pub timestamp_after_max_ms: i64,
     /// What batches are re-encoded to; `None` keeps the producer's choice (`compression.type`).
     pub compression: Option<Compression>,
-    /// Whether records need keys (`cleanup.policy` names `compact`).
+    /// The age at which a segment is closed (`segment.ms`).
+    pub segment_ms: i64,
+    /// How much earlier than that it may be closed, at random (`segment.jitter.ms`).
+    pub segment_jitter_ms: i64,
+    /// How long files of deleted data may stay (`file.delete.delay.ms`).
+    pub file_delete_delay_ms: i64,
+    /// Whether old records go by time and size (`cleanup.policy` names `delete`).
+    pub deletes: bool,
+    /// The age beyond which records go; negative is no limit (`retention.ms`).
+    pub retention_ms: i64,
+    /// The size beyond which the oldest records go; negative is no limit (`retention.bytes`).
+    pub retention_bytes: i64,
+    /// Whether the last record of each key is kept, and records need keys (`cleanup.policy` names
+    /// `compact`).
     pub compacted: bool,
+    /// The shortest time a record stays out of reach of compaction (`min.compaction.lag.ms`).
+    pub min_compaction_lag_ms: i64,
+    /// The longest time it does (`max.compaction.lag.ms`).
+    pub max_compaction_lag_ms: i64,
+    /// The share of a log, from 0 to 1, that must be uncompacted before it is compacted again
+    /// (`min.cleanable.dirty.ratio`).
+    pub min_cleanable_dirty_ratio: f64,
+    /// How long tombstones and markers are kept once compacted (`delete.retention.ms`).
+    pub delete_retention_ms: i64,
     /// How long a silent producer is remembered (`producer.id.expiration.ms`).
     pub producer_id_expiration_ms: i64,
 }
 
 impl Default for LogConfig {
-    /// Kafka's defaults, and `fsync`.
+    /// Kafka's defaults, and `fsync`; but nothing goes by time or size, because a log has these
+    /// settings until its own are known.
     fn default() -> Self {
         Self {
             durability: Durability::Fsync,
@@ -59,7 +82,17 @@ impl Default for LogConfig {
             timestamp_before_max_ms: i64::MAX,
             timestamp_after_max_ms: 3_600_000,
             compression: None,
+            segment_ms: 604_800_000,
+            segment_jitter_ms: 0,
+            file_delete_delay_ms: 60_000,
+            deletes: false,
+            retention_ms: -1,
+            retention_bytes: -1,
             compacted: false,
+            min_compaction_lag_ms: 0,
+            max_compaction_lag_ms: i64::MAX,
+            min_cleanable_dirty_ratio: 0.5,
+            delete_retention_ms: 86_400_000,
             producer_id_expiration_ms: 86_400_000,
         }
     }

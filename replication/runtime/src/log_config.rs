@@ -50,7 +50,17 @@ pub fn log_config(name: &TopicName, topic: &TopicConfig, broker: &BrokerConfig) 
             CompressionType::Lz4 => Some(Compression::Lz4),
             CompressionType::Zstd => Some(Compression::Zstd),
         },
+        segment_ms: topic.segment_ms,
+        segment_jitter_ms: topic.segment_jitter_ms,
+        file_delete_delay_ms: topic.file_delete_delay_ms,
+        deletes: topic.cleanup_policy.delete,
+        retention_ms: topic.retention_ms,
+        retention_bytes: topic.retention_bytes,
         compacted: topic.cleanup_policy.compact,
+        min_compaction_lag_ms: topic.min_compaction_lag_ms,
+        max_compaction_lag_ms: topic.max_compaction_lag_ms,
+        min_cleanable_dirty_ratio: topic.min_cleanable_dirty_ratio,
+        delete_retention_ms: topic.delete_retention_ms,
         producer_id_expiration_ms: i64::try_from(expiration).unwrap_or(i64::MAX),
     }
 }
