@@ -153,6 +153,7 @@ fn the_typed_defaults_are_kafkas() {
         retention_bytes: -1,
         retention_ms: 604_800_000,
         segment_bytes: 1 << 30,
+        segment_jitter_ms: 0,
         segment_ms: 604_800_000,
         unclean_leader_election: false,
     };
