@@ -56,6 +56,19 @@ pub struct BrokerConfig {
     pub connections_idle_max: Option<Duration>,
     /// `producer.id.expiration.ms`.
     pub producer_id_expiration: Duration,
+    /// `log.retention.check.interval.ms`, at least 1 ms.
+    pub log_retention_check_interval: Duration,
+    /// `log.segment.delete.delay.ms`.
+    pub log_segment_delete_delay: Duration,
+    /// `log.cleaner.enable`.
+    pub log_cleaner_enable: bool,
+    /// `log.cleaner.backoff.ms`.
+    pub log_cleaner_backoff: Duration,
+    /// `log.cleaner.dedupe.buffer.size`, bytes, all shards together; may be less than a shard
+    /// needs.
+    pub log_cleaner_dedupe_buffer_size: u64,
+    /// `log.cleaner.io.max.bytes.per.second`, all shards together, at least 1; `None` is no limit.
+    pub log_cleaner_io_max_bytes_per_second: Option<u64>,
     /// `watchdog.timeout.ms`.
     pub watchdog_timeout: Duration,
     /// What topics have that do not say otherwise, by topic setting.
@@ -103,6 +116,14 @@ impl BrokerConfig {
                 .ok()
                 .map(Duration::from_millis),
             producer_id_expiration: millis(&settings, "producer.id.expiration.ms"),
+            log_retention_check_interval: millis(&settings, "log.retention.check.interval.ms"),
+            log_segment_delete_delay: millis(&settings, "log.segment.delete.delay.ms"),
+            log_cleaner_enable: settings.boolean("log.cleaner.enable"),
+            log_cleaner_backoff: millis(&settings, "log.cleaner.backoff.ms"),
+            log_cleaner_dedupe_buffer_size: size(&settings, "log.cleaner.dedupe.buffer.size"),
+            log_cleaner_io_max_bytes_per_second: rate(
+                settings.double("log.cleaner.io.max.bytes.per.second"),
+            ),
             watchdog_timeout: millis(&settings, "watchdog.timeout.ms"),
             default_topic_config: TopicConfig::from_values(topic_defaults.clone())?,
             topic_defaults,
@@ -118,6 +139,11 @@ fn size<T: TryFrom<i64> + Default>(settings: &Settings, key: &str) -> T {
 
 fn millis(settings: &Settings, key: &str) -> Duration {
     Duration::from_millis(size(settings, key))
+}
+
+/// A whole rate of at least 1; `None` where it is more than can be counted, as Kafka's default is.
+fn rate(number: f64) -> Option<u64> {
+    format!("{:.0}", number.max(1.0)).parse().ok()
 }
 
 /// Kafka, too, refuses to start where not even one largest request would fit.

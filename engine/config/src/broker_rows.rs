@@ -66,11 +66,22 @@ pub const BROKER_SETTINGS: &[Setting] = &[
         .doc("Which protocol each listener name speaks. Only PLAINTEXT is spoken here."),
     Setting::broker("listeners", Kind::List, Some("PLAINTEXT://127.0.0.1:9092"))
         .doc("Addresses to listen on, as `NAME://HOST:PORT` or `HOST:PORT`. No host means every address; port 0 picks a free one. Kafka's default listens on every address, ours on loopback."),
+    Setting::broker("log.cleaner.backoff.ms", Kind::Long, Some("15000"))
+        .millis()
+        .at_least(0)
+        .doc("How long compaction rests when there is nothing to compact."),
+    Setting::broker("log.cleaner.dedupe.buffer.size", Kind::Long, Some("134217728"))
+        .bytes()
+        .doc("The most memory compaction takes for the keys it looks at in one go, all shards together; at least 1 MiB for each."),
     Setting::broker("log.cleaner.delete.retention.ms", Kind::Long, Some("86400000"))
         .millis()
         .at_least(0)
         .not_yet()
         .doc("Default of `delete.retention.ms`."),
+    Setting::broker("log.cleaner.enable", Kind::Boolean, Some("true"))
+        .doc("Whether topics with `cleanup.policy=compact` are compacted."),
+    Setting::broker("log.cleaner.io.max.bytes.per.second", Kind::Double, Some("1.7976931348623157E308"))
+        .doc("The most bytes a second that compaction reads and writes, all shards together; less than 1 counts as 1."),
     Setting::broker("log.cleaner.max.compaction.lag.ms", Kind::Long, NEVER)
         .millis()
         .at_least(1)
@@ -141,6 +152,10 @@ pub const BROKER_SETTINGS: &[Setting] = &[
         .bytes()
         .not_yet()
         .doc("Default of `retention.bytes`."),
+    Setting::broker("log.retention.check.interval.ms", Kind::Long, Some("300000"))
+        .millis()
+        .at_least(1)
+        .doc("How often logs are looked at for records whose time or size is up."),
     Setting::broker("log.retention.hours", Kind::Int, Some("168"))
         .hours()
         .not_yet()

@@ -104,6 +104,13 @@ impl Settings {
         }
     }
 
+    pub(crate) fn double(&self, key: &str) -> f64 {
+        match self.value(key) {
+            Some(Value::Double(number)) => *number,
+            _ => 0.0,
+        }
+    }
+
     pub(crate) fn text(&self, key: &str) -> Option<&str> {
         match self.value(key) {
             Some(Value::Text(text)) => Some(text),

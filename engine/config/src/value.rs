@@ -28,10 +28,29 @@ impl fmt::Display for Value {
         match self {
             Self::Boolean(value) => value.fmt(f),
             Self::Number(value) => value.fmt(f),
-            // `{:?}` keeps the point: Java writes 1.0 where `{}` writes 1.
-            Self::Double(value) => write!(f, "{value:?}"),
+            Self::Double(value) => f.write_str(&java_double(*value)),
             Self::Text(value) => f.write_str(value),
             Self::List(values) => f.write_str(&values.join(",")),
+        }
+    }
+}
+
+/// The shortest digits that read back, in Java's form: always with a point, and with an exponent
+/// outside of 0.001 to 10 million.
+fn java_double(number: f64) -> String {
+    let size = number.abs();
+    if number.is_nan() {
+        "NaN".to_owned()
+    } else if number.is_infinite() {
+        let sign = if number < 0.0 { "-" } else { "" };
+        format!("{sign}Infinity")
+    } else if number == 0.0 || (1e-3..1e7).contains(&size) {
+        format!("{number:?}")
+    } else {
+        let text = format!("{number:E}");
+        match text.split_once('E') {
+            Some((digits, exponent)) if !digits.contains('.') => format!("{digits}.0E{exponent}"),
+            _ => text,
         }
     }
 }
@@ -330,6 +349,26 @@ mod tests {
                 topic("min.cleanable.dirty.ratio").parse(text).is_err(),
                 "{text}"
             );
+        }
+    }
+
+    /// As Java 17's `Double.toString` writes them.
+    #[test]
+    fn floating_point_numbers_are_written_as_java_does() {
+        for (number, text) in [
+            (0.0, "0.0"),
+            (0.5, "0.5"),
+            (1.0, "1.0"),
+            (0.001, "0.001"),
+            (0.0001, "1.0E-4"),
+            (1_234_567.0, "1234567.0"),
+            (10_000_000.0, "1.0E7"),
+            (123_456_789.5, "1.234567895E8"),
+            (f64::MAX, "1.7976931348623157E308"),
+            (f64::NEG_INFINITY, "-Infinity"),
+            (f64::NAN, "NaN"),
+        ] {
+            assert_eq!(Value::Double(number).to_string(), text);
         }
     }
 

@@ -198,3 +198,25 @@ fn limits_on_connections_are_read_and_hosts_by_name_refused() {
         assert!(config(&[&setting]).is_err(), "{wrong}");
     }
 }
+
+#[test]
+fn compaction_and_retention_have_kafkas_defaults_and_sane_rates() {
+    let read = config(&[]).unwrap();
+    assert_eq!(read.log_retention_check_interval, Duration::from_secs(300));
+    assert_eq!(read.log_segment_delete_delay, Duration::from_secs(60));
+    assert_eq!(read.log_cleaner_backoff, Duration::from_secs(15));
+    assert!(read.log_cleaner_enable);
+    assert_eq!(read.log_cleaner_dedupe_buffer_size, 128 << 20);
+    assert_eq!(read.log_cleaner_io_max_bytes_per_second, None);
+    for (given, rate) in [
+        ("1.0E6", Some(1_000_000)),
+        ("0", Some(1)),
+        ("-3", Some(1)),
+        ("1.7976931348623157E308", None),
+    ] {
+        let setting = format!("log.cleaner.io.max.bytes.per.second={given}");
+        let read = config(&[&setting]).unwrap();
+        assert_eq!(read.log_cleaner_io_max_bytes_per_second, rate, "{given}");
+    }
+    assert!(config(&["log.retention.check.interval.ms=0"]).is_err());
+}
