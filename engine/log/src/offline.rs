@@ -11,6 +11,7 @@ mod extents;
 mod frames;
 mod names;
 mod picture;
+pub mod verify;
 
 pub use crate::format::manifest_place;
 pub use extents::{ExtentAt, extent_at};

@@ -8,3 +8,4 @@ mod reads;
 mod restarts;
 mod support;
 mod truncations;
+mod verify;

@@ -19,7 +19,7 @@ pub use cluster::ClusterVerb;
 pub use completion::{CompletionArguments, Shell};
 pub use config::{ConfigVerb, ExplainArguments, ShowArguments};
 pub use doctor::DoctorArguments;
-pub use log::{DumpArguments, LogVerb, StatArguments};
+pub use log::{DumpArguments, LogVerb, StatArguments, VerifyArguments};
 pub use record::{CatArguments, ConsumeArguments, ProduceArguments, RecordVerb};
 pub use start::StartArguments;
 pub use topic::{

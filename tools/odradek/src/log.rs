@@ -4,11 +4,13 @@
 //! code 1. Does not need io_uring.
 
 mod directory;
+mod disk;
 mod dump;
 mod item;
 mod printer;
 mod source;
 mod stat;
+mod verify;
 mod walk;
 
 use crate::cli::{Global, LogVerb};
@@ -19,6 +21,7 @@ pub fn run(global: &Global, verb: &LogVerb) -> Result<(), Failure> {
     match verb {
         LogVerb::Dump(arguments) => dump::run(global, arguments),
         LogVerb::Stat(arguments) => stat::run(global, arguments),
+        LogVerb::Verify(arguments) => verify::run(global, arguments),
     }
 }
 

@@ -82,6 +82,7 @@ fn every_command_has_one_line_of_help_and_two_examples() {
             "bench e2e",
             "log dump",
             "log stat",
+            "log verify",
             "cluster describe",
             "config show",
             "config explain",

@@ -200,6 +200,11 @@ fn what_was_produced_is_what_is_dumped_from_a_directory_in_use_and_from_a_stoppe
             lanes.iter().all(|lane| lane["damaged_frames"] == 0),
             "{lanes:#?}"
         );
+        assert_eq!(
+            items(&["log", "verify", &data]),
+            (vec![], Some(0)),
+            "{place}"
+        );
         row(1)["lane_batches"].as_u64().unwrap()
     };
     assert!(look("in use") > 0, "the lane holds the last round");
@@ -208,6 +213,8 @@ fn what_was_produced_is_what_is_dumped_from_a_directory_in_use_and_from_a_stoppe
     // Every file by itself, and the whole as it lies in the files.
     for path in files(&folder.path().join("data")) {
         let (found, code) = items(&["log", "dump", path.to_str().unwrap(), "--deep"]);
+        assert_eq!(code, Some(0), "{path:?}: {found:#?}");
+        let (found, code) = items(&["log", "verify", path.to_str().unwrap()]);
         assert_eq!(code, Some(0), "{path:?}: {found:#?}");
     }
     let (found, code) = items(&["log", "dump", &data, "--physical", "--deep"]);
@@ -225,6 +232,7 @@ fn what_was_produced_is_what_is_dumped_from_a_directory_in_use_and_from_a_stoppe
     );
     assert_eq!(odradek(&["log", "dump", "/no/such/place"]).code, Some(5));
     assert_eq!(odradek(&["log", "stat", "/"]).code, Some(5));
+    assert_eq!(odradek(&["log", "verify", "/"]).code, Some(5));
 }
 
 /// A repeatable stream of numbers.
@@ -271,6 +279,8 @@ fn a_damaged_file_is_told_with_its_place_and_never_upsets_the_reader() {
                 &["log", "dump", path.to_str().unwrap(), "--deep"][..],
                 &["log", "dump", data.to_str().unwrap(), "--deep"],
                 &["log", "stat", data.to_str().unwrap()],
+                &["log", "verify", data.to_str().unwrap()],
+                &["log", "verify", path.to_str().unwrap()],
             ] {
                 let output = odradek(arguments);
                 let code = output
@@ -305,6 +315,18 @@ fn a_turned_bit_of_a_segment_names_the_file_and_the_place_and_the_rest_is_shown(
     std::fs::write(&segment, &bytes).unwrap();
     let (after, code) = items(&["log", "dump", data_text, "--topic", "dumped", "--deep"]);
     assert_eq!(code, Some(1));
+    let (found, code) = items(&["log", "verify", data_text]);
+    assert_eq!((found.len(), code), (1, Some(1)), "{found:#?}");
+    assert_eq!(found[0]["severity"], "damage");
+    assert_eq!(found[0]["problem"], "extent");
+    assert_eq!(found[0]["topic"], "dumped");
+    assert!(segment.ends_with(found[0]["file"].as_str().unwrap()));
+    assert_eq!(found[0]["position"], 0);
+    assert!(found[0]["first_offset"].as_i64() < found[0]["last_offset"].as_i64());
+    assert_eq!(
+        items(&["log", "verify", segment.to_str().unwrap()]).0,
+        found
+    );
     let damage = of_kind(&after, "damage");
     assert_eq!(damage.len(), 1, "{damage:#?}");
     assert_eq!(damage[0]["position"], 0);

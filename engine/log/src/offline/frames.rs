@@ -90,6 +90,16 @@ impl Chain {
             .map(|((sequence, place), _)| (*sequence, *place))
     }
 
+    /// Where the frame of a sequence lies, if one was found.
+    pub fn place(&self, sequence: u64) -> Option<FramePlace> {
+        self.frames.get(&sequence).copied()
+    }
+
+    /// How many frames of the run were found from `sequence` on.
+    pub fn count_from(&self, sequence: u64) -> u64 {
+        crate::number::to_u64(self.frames.range(sequence..).count())
+    }
+
     /// Says that the frames before `sequence` are sound and that one is not, or not there.
     pub const fn settle(&mut self, sequence: u64) {
         self.end = Some(sequence);

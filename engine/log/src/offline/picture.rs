@@ -75,6 +75,27 @@ impl Picture {
         self.logs.insert(log.id, log);
     }
 
+    /// Marks a log of which an entry is damaged, as recovery does; nothing more is applied to it.
+    pub fn set_apart(&mut self, id: LogId) {
+        let log = self.logs.entry(id).or_insert_with(|| LogPicture {
+            id,
+            partition: TopicPartition {
+                topic_id: engine_model::TopicId::ZERO,
+                partition: engine_model::PartitionIndex::new(
+                    i32::try_from(id.counter).unwrap_or(i32::MAX),
+                ),
+            },
+            generation: 0,
+            quarantined: true,
+            log_start: Offset::ZERO,
+            log_end: Offset::ZERO,
+            segments: Vec::new(),
+            lane: Vec::new(),
+            misfit: None,
+        });
+        log.quarantined = true;
+    }
+
     /// Applies an entry of a frame behind the manifest: the `place`-th of frame `sequence`.
     pub fn apply(&mut self, entry: &Entry, sequence: u64, place: usize) {
         let id = entry.log();
@@ -102,8 +123,10 @@ impl Picture {
             }
             _ => {}
         }
-        if let Some(log) = self.logs.get_mut(&id) {
-            log.apply(entry, sequence, place);
+        match self.logs.get_mut(&id) {
+            Some(log) if log.quarantined || log.misfit.is_some() => {}
+            Some(log) => log.apply(entry, sequence, place),
+            None => self.set_apart(id),
         }
     }
 }

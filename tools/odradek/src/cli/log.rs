@@ -22,6 +22,28 @@ Works on the directory of a broker that runs: then it shows a moment of it. What
 with its place, reading goes on behind it, and the exit code is 1."
     )]
     Stat(StatArguments),
+    /// Check every byte that a data directory, or one file of it, is made of; changes nothing
+    #[command(
+        after_help = "Examples:\n  odradek log verify odradek-data\n  odradek log verify odradek-data/CURRENT --json
+
+Checks checksums, places, offsets and indexes of all files and each against the others, as the
+scrub of a running broker does. What is damaged is told with its place and the offsets that may be
+lost, and the exit code is 1. Severities: `damage` (acknowledged records are lost, unreadable or not
+served), `spare` (damaged, and nothing needs it), `note` (what a crash or an upgrade leaves). Works
+on the directory of a broker that runs: what is found there is looked at twice."
+    )]
+    Verify(VerifyArguments),
+}
+
+/// `log verify`.
+#[derive(Args, Debug)]
+pub struct VerifyArguments {
+    /// A data directory, or a file of one
+    #[arg(value_name = "PATH")]
+    pub path: PathBuf,
+    /// Show notes too: torn frames, files that nothing names
+    #[arg(long)]
+    pub notes: bool,
 }
 
 /// `log dump`.
