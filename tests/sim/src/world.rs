@@ -4,6 +4,7 @@ use core::future::Future;
 use core::net::SocketAddr;
 use core::time::Duration;
 use engine_config::{BrokerConfig, Sources};
+use engine_log::StorageOptions;
 use engine_rt::sim::{CrashKind, LocalMain, SimNode, Simulation, Unfinished};
 use engine_rt::{StopHandle, System};
 use std::sync::{Arc, Mutex};
@@ -30,8 +31,34 @@ pub struct World {
     machine: SimNode,
     shards: usize,
     settings: Vec<String>,
+    /// Sizes of the store for the starts to come, where they are not those of the settings.
+    pub storage: Option<StorageOptions>,
     told: Told,
     stop: Option<StopHandle>,
+}
+
+/// How an attempt to start a node ended.
+#[derive(Debug)]
+pub enum Started {
+    /// It serves.
+    Ready(Box<Ready>),
+    /// It says why not, and is down.
+    Refused(NodeError),
+    /// It reached the crash point of its disk.
+    CrashPoint,
+    /// It did neither within the limit.
+    Stuck,
+}
+
+/// How an attempt to stop a node ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// Every shard has ended.
+    Down,
+    /// It reached the crash point of its disk.
+    CrashPoint,
+    /// It is up still.
+    Stuck,
 }
 
 impl World {
@@ -45,6 +72,7 @@ impl World {
             machine,
             shards,
             settings: Vec::new(),
+            storage: None,
             told: Told::default(),
             stop: None,
         }
@@ -88,6 +116,9 @@ impl World {
         let mut options = NodeOptions::new(Arc::new(self.config()));
         options.storage.lane_bytes_at_start = 1 << 20;
         options.storage.disk_reserve_bytes = 1 << 20;
+        if let Some(storage) = &self.storage {
+            options.storage = storage.clone();
+        }
         let ready = told.ready.clone();
         options.on_ready = Box::new(move |it| *ready.lock().unwrap() = Some(it));
         let error = told.error.clone();
@@ -115,6 +146,26 @@ impl World {
         Ok(self.told.ready.lock().unwrap().clone().unwrap())
     }
 
+    /// Starts the node and waits for at most `limit`, crash points allowed for.
+    pub fn attempt(&mut self, limit: Duration) -> Started {
+        self.launch();
+        let told = self.told.clone();
+        let is_decided = || told.ready.lock().unwrap().is_some() || self_error(&told).is_some();
+        let decided = self.simulation.run_until(is_decided, limit);
+        if self.simulation.crash_point().is_some() {
+            return Started::CrashPoint;
+        }
+        if !decided {
+            return Started::Stuck;
+        }
+        if let Some(error) = self_error(&self.told) {
+            self.wait_down();
+            return Started::Refused(error);
+        }
+        let ready = self.told.ready.lock().unwrap().clone().unwrap();
+        Started::Ready(Box::new(ready))
+    }
+
     /// Starts the node, which must come up.
     pub fn up(&mut self) -> Ready {
         let seed = self.seed;
@@ -133,6 +184,22 @@ impl World {
         if let Some(stop) = &self.stop {
             stop.request_stop();
         }
+    }
+
+    /// Asks the node to stop and waits for at most `limit`, crash points allowed for.
+    pub fn stop_within(&mut self, limit: Duration) -> Stopped {
+        self.request_stop();
+        let deadline = self.simulation.now().saturating_add(limit);
+        while self.simulation.is_running(self.machine) {
+            if self.simulation.crash_point().is_some() {
+                return Stopped::CrashPoint;
+            }
+            if self.simulation.now() >= deadline {
+                return Stopped::Stuck;
+            }
+            self.simulation.run_for(Duration::from_millis(1));
+        }
+        Stopped::Down
     }
 
     /// Waits until every shard has ended.
