@@ -15,10 +15,9 @@ use crate::format::{
 };
 use crate::number::to_u64;
 use crate::partition_log::{LogCapture, PartitionLog};
-#[cfg(odradek_planted)]
-use crate::planted::{self, Bug};
 use crate::producers::Producers;
 use crate::store_core::StoreCore;
+use engine_model::planted::{self, Bug};
 use engine_rt::File;
 use std::cell::Cell;
 use std::rc::Rc;
@@ -57,6 +56,11 @@ impl ManifestSlots {
     /// The slot that manifest `number` belongs into.
     fn slot(&self, number: u64) -> &(FileId, File) {
         let [even, odd] = &self.slots;
+        let number = if planted::is(Bug::ManifestOverNewest) {
+            number.saturating_add(1)
+        } else {
+            number
+        };
         if number.is_multiple_of(2) { even } else { odd }
     }
 }
@@ -87,7 +91,6 @@ pub(crate) async fn write_manifest(
         }
     }
     write_pieces(file, position, &mut out).await?;
-    #[cfg(odradek_planted)]
     if planted::is(Bug::HalfReusedBeforeManifestSync) {
         return Ok(());
     }
@@ -142,6 +145,9 @@ impl StoreCore {
     /// Gives the capture that waits, if any, the producer state of a log that was being rebuilt when
     /// it was made. The caller holds the permit to change files, so it is not being carried out.
     pub(crate) fn producers_rebuilt(&self, log: &PartitionLog, producers: &Rc<Producers>) {
+        if planted::is(Bug::RebuiltProducersNotCaptured) {
+            return;
+        }
         if let Some(capture) = self.capture.borrow_mut().as_mut() {
             for captured in capture.logs.iter_mut().filter(|c| c.log.is(log)) {
                 captured.set_producers(producers);
@@ -164,7 +170,6 @@ impl StoreCore {
             logs: Vec::new(),
             gone: Vec::new(),
         });
-        #[cfg(odradek_planted)]
         let capture = if planted::is(Bug::CaptureTooLate) {
             Capture {
                 logs: self.capture_logs().0,
@@ -207,11 +212,7 @@ impl StoreCore {
         for log in &capture.logs {
             log.log.sync_segment(self).await?;
         }
-        #[cfg(odradek_planted)]
-        let skips_sync = planted::is(Bug::MissingDirectorySync);
-        #[cfg(not(odradek_planted))]
-        let skips_sync = false;
-        if !skips_sync {
+        if !planted::is(Bug::MissingDirectorySync) {
             // What a failed sync of a directory covered is not known to be there later.
             if let Err(error) = self.segments().directory().sync().await {
                 let error = error.into();

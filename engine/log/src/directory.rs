@@ -20,6 +20,7 @@ use crate::options::StorageOptions;
 use crate::recovery;
 use crate::store::StoreSeed;
 use bytes::Bytes;
+use engine_model::planted::{self, Bug};
 use engine_model::{DirectoryId, HashMap, LogId, Offset, limits};
 use engine_rt::{Dir, DirLock, FileOptions};
 use std::path::{Path, PathBuf};
@@ -244,9 +245,13 @@ pub(crate) async fn write_current(root: &Dir, current: &Current) -> Result<(), S
     }
     let file = root.open_file(CURRENT_NEW, FileOptions::CREATE_NEW).await?;
     file.write_at(0, Bytes::from(bytes)).await?;
-    file.sync_all().await?;
+    if !planted::is(Bug::CurrentRenamedEarly) {
+        file.sync_all().await?;
+    }
     root.rename(CURRENT_NEW, CURRENT).await?;
-    root.sync().await?;
+    if !planted::is(Bug::CurrentNotSynced) {
+        root.sync().await?;
+    }
     Ok(())
 }
 

@@ -26,7 +26,7 @@ pub mod offline;
 mod opening;
 mod options;
 mod partition_log;
-pub mod planted;
+pub use engine_model::planted;
 pub mod producers;
 mod recovery;
 mod segment;

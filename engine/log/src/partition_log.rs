@@ -34,6 +34,7 @@ use crate::store_core::StoreCore;
 use crate::tail::{Tail, TailBatch};
 use bytes::Bytes;
 use core::time::Duration;
+use engine_model::planted::{self, Bug};
 use engine_model::{LeaderEpoch, LogId, Offset, Timestamp, TopicId, TopicPartition};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -474,8 +475,7 @@ impl PartitionLog {
             }
             Durability::Fsync => durable,
         };
-        #[cfg(odradek_planted)]
-        let end = if crate::planted::is(crate::planted::Bug::AckBeforeFlush) {
+        let end = if planted::is(Bug::AckBeforeFlush) {
             self.inner.written_end.get()
         } else {
             end

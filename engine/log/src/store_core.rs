@@ -19,6 +19,7 @@ use crate::options::StorageOptions;
 use crate::partition_log::PartitionLog;
 use crate::segment::Segments;
 use core::time::Duration;
+use engine_model::planted::{self, Bug};
 use engine_model::{HashMap, LogId, Moment, TopicPartition};
 use engine_rt::sync::{Notify, Permit, Semaphore};
 use std::cell::{Cell, RefCell};
@@ -308,7 +309,11 @@ impl StoreCore {
 
     /// Unlinks what may go now. Errors leave it for the next time.
     pub(crate) async fn unlink_garbage(&self) {
-        let number = self.manifests.number();
+        let number = if planted::is(Bug::UnlinkBeforeManifest) {
+            u64::MAX
+        } else {
+            self.manifests.number()
+        };
         let (ready, rest): (Vec<_>, Vec<_>) = self
             .garbage
             .take()

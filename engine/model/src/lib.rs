@@ -7,6 +7,7 @@ mod error_code;
 mod ids;
 pub mod limits;
 mod numbers;
+pub mod planted;
 mod time;
 mod topic;
 

@@ -1,9 +1,8 @@
 //! Flushing: one at a time, covering what was written when it was asked for.
 
 use super::{FrameEnd, HeldFrame, Lane};
-#[cfg(odradek_planted)]
-use crate::planted::{self, Bug};
 use engine_model::Moment;
+use engine_model::planted::{self, Bug};
 use engine_rt::File;
 use std::rc::Rc;
 
@@ -61,9 +60,10 @@ impl Lane {
         state.unflushed_bytes = 0;
         state.unflushed_since = engine_rt::now();
         let covered = || state.pending.iter().take_while(|f| f.sequence <= sequence);
+        let misses = |half| planted::is(Bug::FlushMissesFullHalf) && half != state.half;
         let files = [0, 1]
             .into_iter()
-            .filter(|half| covered().any(|frame| frame.half == *half))
+            .filter(|half| covered().any(|frame| frame.half == *half) && !misses(*half))
             .map(|half| self.file(half).file().clone())
             .collect();
         Some(Target { sequence, files })
@@ -73,21 +73,20 @@ impl Lane {
         self.state.borrow_mut().is_flushing = true;
         for file in &target.files {
             if let Err(error) = file.sync_data().await {
+                if planted::is(Bug::FailedFlushRetried) && file.sync_data().await.is_ok() {
+                    continue;
+                }
                 self.fail(&error);
                 return;
             }
         }
         self.state.borrow_mut().is_flushing = false;
-        #[cfg(odradek_planted)]
-        let target = Target {
-            sequence: if planted::is(Bug::FlushTargetAtCompletion) {
-                self.state.borrow().written_sequence
-            } else {
-                target.sequence
-            },
-            ..target
+        let sequence = if planted::is(Bug::FlushTargetAtCompletion) {
+            self.state.borrow().written_sequence
+        } else {
+            target.sequence
         };
-        self.flushed(target.sequence);
+        self.flushed(sequence);
     }
 
     /// Notes that all frames up to `sequence` are durable, and announces them.

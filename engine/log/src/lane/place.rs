@@ -15,6 +15,7 @@ use crate::format::{
 use crate::number::{to_u64, to_usize};
 use crate::partition_log::PartitionLog;
 use crate::tail::TailBatch;
+use engine_model::planted::{self, Bug};
 use engine_model::{Offset, Timestamp};
 
 /// A batch to be put, and what the tail will know of it.
@@ -245,7 +246,12 @@ impl Lane {
             let Some(open) = state.open.take() else {
                 return;
             };
-            (open, state.next_sequence, state.durable_sequence)
+            let durable = if planted::is(Bug::DurableFromWritten) {
+                state.written_sequence
+            } else {
+                state.durable_sequence
+            };
+            (open, state.next_sequence, durable)
         };
         let entries = open.builder.entry_count();
         let place = FramePlace {

@@ -3,6 +3,7 @@
 use super::gather::WAIT_MAX;
 use super::{ClosedFrame, DEPTH, FrameEnd, Lane, State};
 use crate::number::{to_u64, to_usize};
+use engine_model::planted::{self, Bug};
 use engine_model::{Moment, Offset};
 use engine_rt::task::TaskSet;
 use std::rc::Rc;
@@ -141,6 +142,7 @@ impl Lane {
         }
         match result {
             Ok(()) => self.written(sequence),
+            Err(_) if planted::is(Bug::FailedWriteAcknowledged) => self.written(sequence),
             Err(error) => self.fail(&error),
         }
     }
@@ -167,11 +169,10 @@ impl Lane {
             let next = place(state.written_sequence.saturating_add(1));
             let mut written = state.written_sequence;
             let mut appends = 0_usize;
-            for frame in state
-                .pending
-                .range(next..)
-                .take_while(|frame| frame.is_written)
-            {
+            for frame in state.pending.range(next..).take_while(|frame| {
+                let skips = planted::is(Bug::GapAcknowledged) && frame.sequence <= sequence;
+                frame.is_written || skips
+            }) {
                 written = frame.sequence;
                 if !frame.wants_flush {
                     appends = appends.saturating_add(frame.appends);

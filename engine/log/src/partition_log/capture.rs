@@ -6,6 +6,7 @@ use crate::error::OfflineReason;
 use crate::format::{LogImage, SegmentImage, StateImage};
 use crate::producers::Producers;
 use engine_model::Offset;
+use engine_model::planted::{self, Bug};
 use std::rc::Rc;
 
 /// A log as of a checkpoint's sequence.
@@ -58,7 +59,10 @@ impl PartitionLog {
             log_start,
             log_end: self.log_end_offset(),
             epochs: Rc::clone(&state.epochs),
-            producers: Rc::clone(&state.producers),
+            producers: match state.snapshots.back() {
+                Some((_, older)) if planted::is(Bug::ProducersOlderThanLog) => Rc::clone(older),
+                _ => Rc::clone(&state.producers),
+            },
             is_quarantined,
         };
         (capture, gone)
@@ -92,7 +96,11 @@ impl LogCapture {
             .filter(|segment| segment.base_offset < self.log_end)
             .map(|segment| SegmentImage {
                 // What was flushed ahead of this checkpoint is still the lane's to keep.
-                end_offset: segment.end_offset.min(self.log_end),
+                end_offset: if planted::is(Bug::UnnamedExtentsCounted) {
+                    segment.end_offset
+                } else {
+                    segment.end_offset.min(self.log_end)
+                },
                 ..segment
             })
             .collect();

@@ -4,6 +4,7 @@ use super::PartitionLog;
 use crate::error::StorageError;
 use crate::format::Entry;
 use engine_model::Offset;
+use engine_model::planted::{self, Bug};
 use std::rc::Rc;
 
 impl PartitionLog {
@@ -39,6 +40,9 @@ impl PartitionLog {
         drop(turn);
         self.notify_moved();
         core.free_files_later();
+        if planted::is(Bug::LogStartAnsweredEarly) {
+            return Ok(());
+        }
         core.lane().wait_durable(sequence).await
     }
 }

@@ -11,6 +11,7 @@ use crate::producers::{Producers, Truncation};
 use crate::store_core::StoreCore;
 use engine_codec::batches;
 use engine_model::Offset;
+use engine_model::planted::{self, Bug};
 use engine_rt::sync::Permit;
 use std::rc::Rc;
 
@@ -39,10 +40,15 @@ impl PartitionLog {
         if cut >= self.log_end_offset() {
             return Ok(());
         }
+        let before = self.generation();
         let needs_rebuild = self.cut_at(&core, cut);
         core.lane().put_entry(&Entry::Truncate {
             log: self.id(),
-            generation: self.inner.state.borrow().generation,
+            generation: if planted::is(Bug::GenerationLeftBehind) {
+                before
+            } else {
+                self.generation()
+            },
             cut,
             fully: false,
         });
@@ -169,11 +175,7 @@ impl PartitionLog {
             core.add_garbage(self, segment.file);
         }
         // The next flush opens a new file: no byte behind the cut is rewritten.
-        #[cfg(odradek_planted)]
-        let keeps_writer = crate::planted::is(crate::planted::Bug::OverwriteAboveCut);
-        #[cfg(not(odradek_planted))]
-        let keeps_writer = false;
-        if keeps_writer {
+        if planted::is(Bug::OverwriteAboveCut) {
             if let Some(writer) = state.writer.as_mut() {
                 writer.rewind(cut);
             }

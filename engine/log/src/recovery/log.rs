@@ -12,6 +12,7 @@ use crate::store::inline;
 use crate::tail::TailBatch;
 use bytes::Bytes;
 use engine_codec::batches;
+use engine_model::planted::{self, Bug};
 use engine_model::{LogId, Offset, PartitionIndex, Timestamp, TopicId, TopicPartition};
 use std::collections::VecDeque;
 
@@ -176,7 +177,9 @@ impl RecoveringLog {
     pub(super) fn truncate(&mut self, generation: u32, cut: Offset) {
         self.generation = generation;
         self.log_end = self.log_end.min(cut);
-        self.epochs.truncate_from_end(cut);
+        if !planted::is(Bug::EpochCutForgotten) {
+            self.epochs.truncate_from_end(cut);
+        }
         while let Some(batch) = self.tail.pop_back_if(|batch| batch.last >= cut) {
             self.tail_bytes = self.tail_bytes.saturating_sub(batch.len());
         }
@@ -209,6 +212,9 @@ impl RecoveringLog {
 
     /// Applies a LogStart.
     pub(super) fn advance_start(&mut self, start: Offset) {
+        if planted::is(Bug::LogStartForgotten) {
+            return;
+        }
         self.log_start = self.log_start.max(start);
         self.log_end = self.log_end.max(start);
         self.epochs.truncate_from_start(start);

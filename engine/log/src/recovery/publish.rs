@@ -9,6 +9,7 @@ use crate::format::{Current, FileId, LaneFile, LaneImage, LogImage, ManifestHead
 use crate::lane::{HalfFile, write_zeros_to};
 use crate::segment::parse_file_name;
 use crate::store::{StoreSeed, home_shard};
+use engine_model::planted::{self, Bug};
 use engine_model::{HashSet, ShardId};
 use engine_rt::{Dir, FileOptions};
 
@@ -49,9 +50,12 @@ impl Recovery<'_> {
         let current = Current {
             directory: self.before.directory,
             run: self.run,
-            clean: false,
+            clean: planted::is(Bug::CleanMarkLeft) && self.before.clean,
             lanes,
         };
+        if planted::is(Bug::SweepBeforeCurrent) {
+            self.sweep(&current, &images).await?;
+        }
         write_current(self.root, &current).await?;
         self.sweep(&current, &images).await?;
         let seeds = self.seeds(&current, images, fence, ends);
@@ -108,6 +112,9 @@ impl Recovery<'_> {
         let size = file.size().await?;
         let whole = size.checked_div(block).unwrap_or(0).saturating_mul(block);
         let half = HalfFile::new(id, file, whole);
+        if planted::is(Bug::LaneClearedEarly) {
+            write_zeros_to(&HalfFile::new(id, half.file().clone(), 0), whole).await?;
+        }
         if whole < half_bytes {
             write_zeros_to(&half, half_bytes).await?;
         } else {
@@ -194,7 +201,8 @@ impl Recovery<'_> {
         current: &Current,
         images: &[Vec<LogImage>],
     ) -> Result<(), StorageError> {
-        if !self.report.quarantined.is_empty() || !self.damaged_lanes.is_empty() {
+        let is_damaged = !self.report.quarantined.is_empty() || !self.damaged_lanes.is_empty();
+        if is_damaged && !planted::is(Bug::SweepAfterRot) {
             return Ok(());
         }
         let mut named: HashSet<String> = HashSet::default();

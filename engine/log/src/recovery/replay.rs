@@ -7,8 +7,7 @@ use super::{REPLAYED_BYTES_MAX, Recovery, length};
 use crate::error::{OpenError, StorageError};
 use crate::format::{Entry, FrameView, LaneImage};
 use crate::partition_log::replace_segments;
-#[cfg(odradek_planted)]
-use crate::planted::{self, Bug};
+use engine_model::planted::{self, Bug};
 use engine_model::{LogId, Timestamp};
 
 impl Recovery<'_> {
@@ -41,7 +40,6 @@ impl Recovery<'_> {
         let mut expected = manifest.head.sequence.saturating_add(1);
         loop {
             let is_durable = scan.durable_sequence >= expected;
-            #[cfg(odradek_planted)]
             let is_durable = is_durable && !planted::is(Bug::TruncateAtRot);
             let frame = self.read_frame(&scan, expected).await?;
             let Some(frame) = frame else {
@@ -56,7 +54,8 @@ impl Recovery<'_> {
                 }
                 return Ok(());
             };
-            if frame.verify().is_err() && !is_durable {
+            let is_torn = frame.verify().is_err() && !planted::is(Bug::TornFrameReplayed);
+            if is_torn && !is_durable {
                 let torn = crate::number::to_u64(scan.frames.range(expected..).count());
                 self.report.torn_frames = self.report.torn_frames.saturating_add(torn);
                 return Ok(());

@@ -12,6 +12,7 @@ use crate::format::{
 };
 use crate::number::{to_u64, to_usize};
 use crate::tail::TailBatch;
+use engine_model::planted::{self, Bug};
 use engine_model::{LogId, Offset, Timestamp};
 use engine_rt::{Dir, File, FileOptions};
 
@@ -220,16 +221,26 @@ impl SegmentWriter {
         if !self.lacks_index {
             return Ok(());
         }
+        let is_synced_before = planted::is(Bug::IndexNotSynced);
+        if is_synced_before {
+            self.sync().await?;
+        }
         let mut out = GrowBuf::with_capacity(BLOCK_BYTES);
         let mut image = self.image;
         self.encode_index(&mut image, &mut out)?;
-        self.write(out, image).await
+        self.write(out, image).await?;
+        self.lacks_sync = !is_synced_before;
+        Ok(())
     }
 
     /// Makes everything written durable; the directory is the caller's to sync.
     pub(crate) async fn sync(&mut self) -> Result<(), StorageError> {
         if self.lacks_sync {
-            self.file.sync_data().await?;
+            let mut synced = self.file.sync_data().await;
+            if synced.is_err() && planted::is(Bug::SegmentFlushRetried) {
+                synced = self.file.sync_data().await;
+            }
+            synced?;
             self.lacks_sync = false;
         }
         Ok(())
@@ -242,7 +253,7 @@ impl SegmentWriter {
         let bytes = all
             .iter()
             .fold(0, |sum: u64, batch| sum.saturating_add(batch.len()));
-        let is_planted = crate::planted::is(crate::planted::Bug::InPlaceTailRewrite);
+        let is_planted = planted::is(Bug::InPlaceTailRewrite);
         match self.rows.last().copied() {
             Some(row) if is_planted && all.first().is_some_and(|b| b.first == row.first) => {
                 self.rows.pop();
@@ -261,7 +272,6 @@ impl SegmentWriter {
     }
 
     /// Planted bug: goes on writing into this file behind a cut.
-    #[cfg(odradek_planted)]
     pub(crate) fn rewind(&mut self, cut: Offset) {
         self.rows.retain(|row| row.first < cut);
         if let Some(position) = self
@@ -275,11 +285,6 @@ impl SegmentWriter {
         self.image.sealed = false;
         self.lacks_index = true;
     }
-
-    /// Planted bugs only ask for this in builds that have them.
-    #[cfg(not(odradek_planted))]
-    #[expect(clippy::unused_self, reason = "the planted twin uses it")]
-    pub(crate) fn rewind(&mut self, _cut: Offset) {}
 }
 
 /// Bytes that these batches make at most, as extents and with an index block.

@@ -8,6 +8,7 @@ use crate::format::Entry;
 use crate::partition_log::{LogFailure, LogParts, PartitionLog};
 use crate::producers::Producers;
 use crate::store_core::StoreCore;
+use engine_model::planted::{self, Bug};
 use engine_model::{LogId, Offset, TopicPartition};
 
 /// Bytes of the payload of a Create entry, generously.
@@ -58,7 +59,15 @@ impl Store {
         let id = LogId {
             run: identity.run,
             lane: identity.lane,
-            counter: core.next_counter()?,
+            counter: if planted::is(Bug::LogIdReused) {
+                partition
+                    .partition
+                    .get()
+                    .cast_unsigned()
+                    .saturating_add(1 << 20)
+            } else {
+                core.next_counter()?
+            },
         };
         let parts = LogParts {
             id,
@@ -80,7 +89,9 @@ impl Store {
         });
         core.insert(&log);
         drop(turn);
-        core.lane().wait_durable(sequence).await?;
+        if !planted::is(Bug::CreateAnsweredEarly) {
+            core.lane().wait_durable(sequence).await?;
+        }
         Ok(log)
     }
 
@@ -104,6 +115,9 @@ impl Store {
         core.add_garbage_log(&log);
         drop(turn);
         log.notify_failed(LogFailure::Deleted);
+        if planted::is(Bug::DeleteAnsweredEarly) {
+            return Ok(());
+        }
         core.lane().wait_durable(sequence).await
     }
 }

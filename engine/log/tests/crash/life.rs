@@ -1,9 +1,10 @@
 //! One life of a node: open and recover, compare with what may be there, work, stop or crash.
 
+use super::faulty::Strike;
 use super::oracle::{Dump, Ended, Oracle, Partition};
 use super::workload::{CHARACTERS, Driver, Shared, config, partition, probe_producers};
 use engine_log::{LogState, StorageOptions, Store, open};
-use engine_rt::sim::{CrashKind, DiskImage, SimNode, Simulation, Unfinished};
+use engine_rt::sim::{CrashKind, DiskImage, SimDisk, SimNode, Simulation, Unfinished};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -27,6 +28,8 @@ pub struct Plan {
     pub linger: Duration,
     /// Whether bits were turned over: what is found damaged may be refused, but must be found.
     pub rot: bool,
+    /// What goes wrong with the disk once the node serves.
+    pub fault: Option<Strike>,
 }
 
 impl Plan {
@@ -40,6 +43,7 @@ impl Plan {
             stop: false,
             linger: Duration::ZERO,
             rot: false,
+            fault: None,
         }
     }
 }
@@ -52,6 +56,8 @@ pub struct Lived {
     /// What the disk holds for each way the life may have ended.
     sim: Simulation,
     node: SimNode,
+    /// Whether the fault that was planned struck.
+    pub was_struck: bool,
     /// Whether it came to its crash point (else it ran to its end).
     pub crashed: bool,
 }
@@ -94,7 +100,15 @@ fn options(shards: usize) -> StorageOptions {
     }
 }
 
-async fn live(plan: Plan, ended: Ended, oracle: Shared, dumps: Dumps) -> Result<(), String> {
+async fn live(
+    plan: Plan,
+    disk: SimDisk,
+    ended: Ended,
+    oracle: Shared,
+    dumps: Dumps,
+) -> Result<(), String> {
+    let before = disk.files();
+    let was_serving = std::mem::take(&mut oracle.borrow_mut().is_serving);
     let opened = match open(Path::new("/data"), &options(plan.shards)).await {
         Ok(opened) => opened,
         // Found and refused: nothing is served.
@@ -103,6 +117,15 @@ async fn live(plan: Plan, ended: Ended, oracle: Shared, dumps: Dumps) -> Result<
     };
     if !opened.report.quarantined.is_empty() && !plan.rot {
         return Err(format!("a crash is no rot: {:?}", opened.report));
+    }
+    if !opened.report.quarantined.is_empty() {
+        let after: BTreeSet<_> = disk.files().into_iter().map(|(path, _)| path).collect();
+        if let Some((gone, _)) = before.iter().find(|(path, _)| !after.contains(path)) {
+            return Err(format!("a log is set apart, and {gone} is deleted"));
+        }
+    }
+    if opened.was_clean && was_serving && matches!(ended, Ended::Kill | Ended::Power) {
+        return Err("a crash was taken for a clean stop".to_owned());
     }
     let mut damaged = BTreeSet::new();
     if ended == Ended::Clean && !opened.was_clean {
@@ -149,9 +172,14 @@ async fn live(plan: Plan, ended: Ended, oracle: Shared, dumps: Dumps) -> Result<
             probe_producers(store, &oracle).await?;
         }
     }
+    if let Some(strike) = plan.fault {
+        disk.fail(strike.fault());
+    }
+    let is_rotten = plan.fault.is_some_and(Strike::is_rot);
     let drivers: Vec<_> = (0..CHARACTERS.len())
         .filter(|_| plan.steps > 0)
         .map(|number| Driver::new(home(number), Rc::clone(&oracle), number, plan.seed))
+        .map(|driver| driver.on_a_rotten_disk(is_rotten))
         .map(|driver| engine_rt::spawn(driver.run(plan.steps)))
         .collect();
     for driver in drivers {
@@ -174,6 +202,7 @@ async fn live(plan: Plan, ended: Ended, oracle: Shared, dumps: Dumps) -> Result<
                 .await
                 .map_err(|error| format!("stop: {error}"))?;
         }
+        oracle.borrow_mut().is_serving = false;
         let closed = opened.directory.close_clean().await;
         closed.map_err(|error| format!("close: {error}"))?;
     }
@@ -203,8 +232,9 @@ pub fn run(
     let dumps: Dumps = Rc::default();
     let result = {
         let (oracle, dumps) = (Rc::clone(&oracle), Rc::clone(&dumps));
+        let disk = sim.disk(node);
         sim.block_on(node, Duration::from_mins(10), move || {
-            live(plan, ended, oracle, dumps)
+            live(plan, disk, ended, oracle, dumps)
         })
     };
     let crashed = match result {
@@ -220,11 +250,18 @@ pub fn run(
         return Err(failure);
     }
     let dumps = dumps.borrow().clone();
+    let counts = sim.disk(node).counts();
+    let was_struck = counts.writes_failed
+        + counts.flushes_failed
+        + counts.writes_misdirected
+        + counts.reads_garbled
+        > 0;
     Ok(Lived {
         oracle,
         dumps,
         sim,
         node,
+        was_struck,
         crashed,
     })
 }

@@ -14,6 +14,7 @@
 )]
 
 mod draw;
+mod faulty;
 mod forged;
 mod life;
 mod model;
@@ -73,6 +74,7 @@ fn working(seed: u64) -> Plan {
         stop: seed.is_multiple_of(2),
         linger: Duration::ZERO,
         rot: false,
+        fault: None,
     }
 }
 
@@ -387,8 +389,11 @@ fn the_planted_bug_is_caught() {
     let mut found = None;
     for seed in seeds(6) {
         let hunt = flip_bits(seed, 60)
+            .and_then(|()| faulty::fail_disks(seed).map(drop))
             .and_then(|()| sweep(seed, POWER, &mut swept))
-            .and_then(|()| sweep(seed, KILL, &mut swept));
+            .and_then(|()| sweep(seed, KILL, &mut swept))
+            .and_then(|()| recover_everywhere(seed, 40, CrashKind::Power).map(drop))
+            .and_then(|()| recover_everywhere(seed, 40, CrashKind::Kill).map(drop));
         if let Err(what) = hunt {
             found = Some((seed, what));
             break;

@@ -55,6 +55,10 @@ pub struct Oracle {
     pub failure: Option<String>,
     /// Whether the end of the life before was checked.
     pub is_checked: bool,
+    /// Whether the store served when this life ended: its stop was then not a clean one.
+    pub is_serving: bool,
+    /// Every identity that a log ever had.
+    pub ids: BTreeSet<LogId>,
     /// Operations acknowledged in all lives: a test in which nothing was has shown nothing.
     pub acknowledged: usize,
 }
@@ -310,7 +314,9 @@ impl Oracle {
             partition.floor_kill = 0;
             partition.floor_power = 0;
         }
+        self.ids.extend(dumps.values().map(|dump| dump.id));
         self.is_checked = true;
+        self.is_serving = true;
         Ok(())
     }
 }

@@ -8,6 +8,7 @@ use crate::format::entry::{Entry, EntryRow};
 use crate::format::wire::{expect_crc, expect_zero, size};
 use crate::format::{ENTRY_BYTES, FRAME_HEADER_BYTES, FormatError};
 use bytes::Bytes;
+use engine_model::planted::{self, Bug};
 
 /// A frame whose header, place, table and padding are right.
 #[derive(Clone, Debug)]
@@ -94,7 +95,10 @@ impl FrameView {
         } else {
             Bytes::new()
         };
-        expect_crc("frame payload", row.crc, crc32c::crc32c(&payload))?;
+        let is_let_through = planted::is(Bug::ZerosParse) && payload.iter().all(|byte| *byte == 0);
+        if !is_let_through {
+            expect_crc("frame payload", row.crc, crc32c::crc32c(&payload))?;
+        }
         Entry::from_row(row, payload)
     }
 }
