@@ -57,7 +57,7 @@ bugs! {
     /// A flush of a segment that failed is tried again, and the second answer believed.
     SegmentFlushRetried = "segment-flush-retried",
     /// The checksum of an extent does not know where the extent belongs.
-    PositionNotChecked = "position-not-checked",
+    PlaceNotChecked = "place-not-checked",
 
     // Checkpoints.
     /// A new file's directory is not synced before the manifest names the file.
@@ -101,7 +101,7 @@ bugs! {
     TruncateAtRot = "truncate-at-rot",
     /// A frame left by an older run is replayed.
     OlderRunAccepted = "older-run-accepted",
-    /// A payload of which only zeros arrived is taken for whole.
+    /// A payload with zeros where a sector never arrived is taken for whole.
     ZerosParse = "zeros-parse",
     /// The header of a torn frame is believed, whatever became of the rest.
     TornFrameReplayed = "torn-frame-replayed",

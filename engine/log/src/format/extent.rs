@@ -82,11 +82,10 @@ impl ExtentPlace {
         let mut out = bytes.as_mut_slice();
         put_log_id(&mut out, self.log);
         put_file_id(&mut out, self.file);
-        out.put_u64_le(if planted::is(Bug::PositionNotChecked) {
-            0
-        } else {
-            self.position
-        });
+        out.put_u64_le(self.position);
+        if planted::is(Bug::PlaceNotChecked) {
+            return 0;
+        }
         crc32c::crc32c(&bytes)
     }
 }

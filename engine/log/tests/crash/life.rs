@@ -80,7 +80,7 @@ pub fn fresh_oracle() -> Oracle {
 }
 
 /// A lane so small that its halves wrap several times in one life.
-fn options(shards: usize) -> StorageOptions {
+pub fn options(shards: usize) -> StorageOptions {
     StorageOptions {
         shards,
         lane_bytes: 384 << 10,

@@ -19,6 +19,7 @@ mod forged;
 mod life;
 mod model;
 mod oracle;
+mod swapped;
 mod workload;
 
 use engine_rt::sim::{CrashKind, DiskImage};
@@ -389,6 +390,7 @@ fn the_planted_bug_is_caught() {
     let mut found = None;
     for seed in seeds(6) {
         let hunt = flip_bits(seed, 60)
+            .and_then(|()| swapped::swap_segments(seed))
             .and_then(|()| faulty::fail_disks(seed).map(drop))
             .and_then(|()| sweep(seed, POWER, &mut swept))
             .and_then(|()| sweep(seed, KILL, &mut swept))

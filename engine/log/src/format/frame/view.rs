@@ -95,10 +95,17 @@ impl FrameView {
         } else {
             Bytes::new()
         };
-        let is_let_through = planted::is(Bug::ZerosParse) && payload.iter().all(|byte| *byte == 0);
+        let is_let_through = planted::is(Bug::ZerosParse) && has_hole(&payload);
         if !is_let_through {
             expect_crc("frame payload", row.crc, crc32c::crc32c(&payload))?;
         }
         Entry::from_row(row, payload)
     }
+}
+
+/// Planted bug: what says that a sector of a payload never arrived.
+fn has_hole(payload: &[u8]) -> bool {
+    payload
+        .split(|byte| *byte != 0)
+        .any(|zeros| zeros.len() >= 256)
 }
