@@ -38,6 +38,7 @@ const FLOORS: &[(u8, &[&str])] = &[
         &[
             "tools-odradek",
             "tests-clients",
+            "tests-faults",
             "tests-floors",
             "tests-hostile",
             "tests-sim",

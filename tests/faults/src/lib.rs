@@ -1,0 +1,35 @@
+//! Real faults on real files, under the real binary and real clients.
+//!
+//! `cargo run -p tests-faults -- power|kill|enospc|eio [--cycles N] [--seed S]` runs one campaign;
+//! `cargo test -p tests-faults` runs all of them in their short form. Each cycle: a fault, a
+//! restart, a full read, a comparison with what was acknowledged.
+//!
+//! [`Files`] is a file system in memory that is mounted for real and fails as its [`Switches`] say.
+//! [`Workload`] is the clients. A machine that cannot mount fails, unless
+//! [`WITHOUT_MOUNTS`] says otherwise by name.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "test code: a failure is the report"
+)]
+
+mod broker;
+mod disk;
+mod files;
+mod mounts;
+mod power;
+mod random;
+mod switches;
+mod watchdog;
+mod wire;
+mod workload;
+mod writer;
+
+pub use files::Files;
+pub use mounts::{WITHOUT_MOUNTS, may_mount};
+pub use power::{CutReport, Cuts};
+pub use switches::Switches;
+pub use workload::Workload;
