@@ -150,41 +150,33 @@ pub const BROKER_SETTINGS: &[Setting] = &[
         .doc("Default of `preallocate`."),
     Setting::broker("log.retention.bytes", Kind::Long, Some("-1"))
         .bytes()
-        .not_yet()
         .doc("Default of `retention.bytes`."),
     Setting::broker("log.retention.check.interval.ms", Kind::Long, Some("300000"))
         .millis()
         .at_least(1)
-        .doc("How often logs are looked at for records whose time or size is up."),
+        .doc("How often logs are looked at for records whose time or size is up; besides, soon after a topic's settings change."),
     Setting::broker("log.retention.hours", Kind::Int, Some("168"))
         .hours()
-        .not_yet()
         .doc("Default of `retention.ms`, in hours."),
     Setting::broker("log.retention.minutes", Kind::Int, None)
         .minutes()
-        .not_yet()
         .doc("Default of `retention.ms`, in minutes; stronger than hours."),
     Setting::broker("log.retention.ms", Kind::Long, None)
         .millis()
-        .not_yet()
         .doc("Default of `retention.ms`; stronger than minutes."),
     Setting::broker("log.roll.hours", Kind::Int, Some("168"))
         .hours()
         .at_least(1)
-        .not_yet()
         .doc("Default of `segment.ms`, in hours."),
     Setting::broker("log.roll.jitter.hours", Kind::Int, Some("0"))
         .hours()
         .at_least(0)
-        .not_yet()
         .doc("Default of `segment.jitter.ms`, in hours."),
     Setting::broker("log.roll.jitter.ms", Kind::Long, None)
         .millis()
-        .not_yet()
         .doc("Default of `segment.jitter.ms`; stronger than hours."),
     Setting::broker("log.roll.ms", Kind::Long, None)
         .millis()
-        .not_yet()
         .doc("Default of `segment.ms`; stronger than hours."),
     Setting::broker("log.segment.bytes", Kind::Int, Some("1073741824"))
         .bytes()

@@ -151,13 +151,11 @@ pub const TOPIC_SETTINGS: &[Setting] = &[
     Setting::topic("retention.bytes", Kind::Long, "-1")
         .bytes()
         .defaults_to_broker(&["log.retention.bytes"])
-        .not_yet()
         .doc("The size of a partition beyond which its oldest records are dropped; -1 is no limit."),
     Setting::topic("retention.ms", Kind::Long, "604800000")
         .millis()
         .at_least(-1)
         .defaults_to_broker(&["log.retention.ms", "log.retention.minutes", "log.retention.hours"])
-        .not_yet()
         .doc("The age beyond which records are dropped; -1 is no limit."),
     Setting::topic("segment.bytes", Kind::Int, "1073741824")
         .bytes()
@@ -174,13 +172,11 @@ pub const TOPIC_SETTINGS: &[Setting] = &[
         .millis()
         .at_least(0)
         .defaults_to_broker(&["log.roll.jitter.ms", "log.roll.jitter.hours"])
-        .not_yet()
         .doc("How much earlier than `segment.ms` a segment may be closed, at random."),
     Setting::topic("segment.ms", Kind::Long, "604800000")
         .millis()
         .at_least(1)
         .defaults_to_broker(&["log.roll.ms", "log.roll.hours"])
-        .not_yet()
         .doc("The age at which a segment is closed."),
     Setting::topic("unclean.leader.election.enable", Kind::Boolean, "false")
         .defaults_to_broker(&["unclean.leader.election.enable"])

@@ -199,6 +199,7 @@ impl StoreCore {
     async fn carry_out(&self, capture: &Capture) -> Result<(), StorageError> {
         self.lane().wait_durable(capture.sequence).await?;
         for log in &capture.logs {
+            log.log.pass_over(log.log_start);
             while log.log.flush_end() < log.log_end {
                 let flushed = log.log.flush_some(self, log.log_end).await?;
                 if flushed.bytes == 0 {

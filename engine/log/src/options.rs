@@ -34,8 +34,9 @@ pub struct StorageOptions {
     pub written_flush_interval: Duration,
     /// Time after the last frame when an empty frame makes the durable sequence durable.
     pub heartbeat: Duration,
-    /// Time between a deletion and the checkpoint it forces (`file.delete.delay.ms`).
-    pub file_delete_delay: Duration,
+    /// How often all logs are looked at for what is too old or too much
+    /// (`log.retention.check.interval.ms`).
+    pub retention_check_interval: Duration,
     /// Free space of the file system below which appends are refused.
     pub disk_reserve_bytes: u64,
 }
@@ -57,7 +58,7 @@ impl Default for StorageOptions {
             written_flush_bytes: 8 << 20,
             written_flush_interval: Duration::from_secs(1),
             heartbeat: Duration::from_millis(100),
-            file_delete_delay: Duration::from_mins(1),
+            retention_check_interval: Duration::from_mins(5),
             disk_reserve_bytes: 256 << 20,
         }
     }

@@ -137,6 +137,11 @@ pub trait LogListener {
     fn ends_moved(&self);
     /// Waiting at or above an offset has failed.
     fn failed(&self, failure: LogFailure);
+    /// The high watermark, which retention and compaction stay below; `None` for a log that is
+    /// nobody's replica, of which everything stable counts as committed.
+    fn committed_end(&self) -> Option<Offset> {
+        None
+    }
 }
 
 /// Producer state as of an offset, for truncations; as many are kept as manifests count.
@@ -171,6 +176,8 @@ struct Inner {
     read_to: Cell<Offset>,
     listener: RefCell<Option<Rc<dyn LogListener>>>,
     config: RefCell<Rc<LogConfig>>,
+    /// Whether those are its own; until its owner sets them they are the defaults.
+    is_configured: Cell<bool>,
     state: RefCell<State>,
 }
 
@@ -211,6 +218,7 @@ pub(crate) struct LogParts {
     pub(crate) producers: Producers,
     pub(crate) offline: Option<OfflineReason>,
     pub(crate) config: LogConfig,
+    pub(crate) is_configured: bool,
 }
 
 /// Counts a reader while it lives.
@@ -247,6 +255,7 @@ impl PartitionLog {
                 read_to: Cell::new(Offset::NONE),
                 listener: RefCell::new(None),
                 config: RefCell::new(Rc::new(parts.config)),
+                is_configured: Cell::new(parts.is_configured),
                 state: RefCell::new(State {
                     generation: parts.generation,
                     epochs: Rc::new(parts.epochs),
@@ -299,6 +308,15 @@ impl PartitionLog {
         self.inner.stable_end.get()
     }
 
+    /// End of what may be deleted or compacted: what is committed, as far as it is stable here.
+    pub(crate) fn committed_end(&self) -> Offset {
+        let committed = self
+            .listener()
+            .and_then(|listener| listener.committed_end());
+        let stable = self.stable_end();
+        committed.map_or(stable, |committed| committed.min(stable))
+    }
+
     /// End of what survives a process kill.
     pub fn written_end(&self) -> Offset {
         self.inner.written_end.get()
@@ -318,6 +336,11 @@ impl PartitionLog {
             .await?;
         *self.inner.config.borrow_mut() = Rc::new(config);
         self.settle();
+        // The first settings after a start are not news; all logs are looked at later.
+        if self.inner.is_configured.replace(true) {
+            core.retention.add(self.id());
+            core.upkeep.notify_one();
+        }
         Ok(())
     }
 

@@ -11,9 +11,11 @@
 
 mod index;
 mod read;
+mod rolling;
 mod writer;
 
 pub(crate) use read::SegmentSpan;
+pub(crate) use rolling::{Growing, Rolling};
 pub(crate) use writer::SegmentWriter;
 
 use crate::error::StorageError;

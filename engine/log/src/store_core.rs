@@ -18,6 +18,7 @@ use crate::opening::Opening;
 use crate::options::StorageOptions;
 use crate::partition_log::PartitionLog;
 use crate::segment::Segments;
+use crate::upkeep::RetentionQueue;
 use core::time::Duration;
 use engine_model::planted::{self, Bug};
 use engine_model::{HashMap, LogId, Moment, TopicPartition};
@@ -65,6 +66,7 @@ pub(crate) struct StoreCore {
     pub(crate) disk_full: Cell<Option<u64>>,
     pub(crate) free_files_at: Cell<Option<Moment>>,
     pub(crate) is_stopping: Cell<bool>,
+    pub(crate) retention: RetentionQueue,
     /// What opening the batches of clients costs this shard.
     pub(crate) opening: Opening,
     /// Failures of background work since the last success, and the last of them.
@@ -87,7 +89,9 @@ pub(crate) struct CoreParts {
 
 impl StoreCore {
     pub(crate) fn new(parts: CoreParts) -> Self {
+        let retention = RetentionQueue::new(parts.options.retention_check_interval);
         Self {
+            retention,
             options: parts.options,
             identity: parts.identity,
             lane: parts.lane,
@@ -176,6 +180,17 @@ impl StoreCore {
     ) -> Result<Permit, StorageError> {
         self.wait_for_turn(core::iter::once(payload_bytes), false)
             .await
+    }
+
+    /// As [`StoreCore::wait_for_entry`], but `None` where that would wait: for the task that makes
+    /// room itself.
+    pub(crate) fn turn_for_entry_now(
+        &self,
+        payload_bytes: usize,
+    ) -> Result<Option<Permit>, StorageError> {
+        self.lane.check()?;
+        let turn = self.gate.try_acquire(1);
+        Ok(turn.filter(|_| self.lane.has_room(core::iter::once(payload_bytes))))
     }
 
     async fn wait_for_turn(
@@ -276,7 +291,7 @@ impl StoreCore {
     pub(crate) fn add_garbage(&self, log: &PartitionLog, file: FileId) {
         let after = self.unnamed_after();
         self.add_garbage_after(log, file, after);
-        self.free_files_later();
+        self.free_files_later(log.file_delete_delay());
     }
 
     /// Deletes a file of a log once manifest `after` is durable.
@@ -296,12 +311,12 @@ impl StoreCore {
             after: self.unnamed_after(),
         };
         self.garbage.borrow_mut().push(item);
-        self.free_files_later();
+        self.free_files_later(log.file_delete_delay());
     }
 
-    /// Sees to a checkpoint after `file.delete.delay.ms`, so that files can go.
-    pub(crate) fn free_files_later(&self) {
-        let due = engine_rt::now().saturating_add(self.options.file_delete_delay);
+    /// Sees to a checkpoint within `delay`, a log's `file.delete.delay.ms`, so that files can go.
+    pub(crate) fn free_files_later(&self, delay: Duration) {
+        let due = engine_rt::now().saturating_add(delay);
         let earlier = self.free_files_at.get().map_or(due, |at| at.min(due));
         self.free_files_at.set(Some(earlier));
         self.upkeep.notify_one();
@@ -332,8 +347,11 @@ impl StoreCore {
                 }
             }
         }
-        if !self.garbage.borrow().is_empty() {
-            self.free_files_later();
+        let delays = self.garbage.borrow();
+        let delay = delays.iter().map(|item| item.log.file_delete_delay()).min();
+        drop(delays);
+        if let Some(delay) = delay {
+            self.free_files_later(delay);
         }
     }
 

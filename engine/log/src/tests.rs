@@ -6,6 +6,7 @@ mod appends;
 mod faults;
 mod reads;
 mod restarts;
+mod retention;
 mod support;
 mod truncations;
 mod verify;

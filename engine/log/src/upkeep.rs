@@ -1,10 +1,16 @@
-//! The background work of a store: checkpoints, flushes of large tails, deletion of files, the
-//! watch on free space and fence. One task, one thing at a time.
+//! The background work of a store: checkpoints, retention, flushes of large tails, deletion of
+//! files, the watch on free space and fence. One task, one thing at a time.
 //!
 //! Its share rises with the lane's fill: idle between pieces of work while the lane is empty, none
 //! of that from half full on, where appends and flushes take turns.
 //!
 //! Does not: ever keep a produce from being served for longer than one piece of work.
+
+mod retention;
+mod retention_plan;
+
+pub(crate) use retention::RetentionQueue;
+pub(crate) use retention_plan::{Piece, RetentionPlan, plan};
 
 use crate::checkpoint::is_out_of_space;
 use crate::error::StorageError;
@@ -53,6 +59,7 @@ pub(crate) async fn run(core: Rc<StoreCore>, root: Dir) {
         if now.saturating_since(looked_at) >= TICK {
             looked_at = now;
             look_at_space(&core, &root).await;
+            retention::look_at_clock(&core);
         }
         if now.saturating_since(expired_at) >= EXPIRE {
             expired_at = now;
@@ -94,9 +101,12 @@ async fn work(core: &StoreCore) -> Result<bool, StorageError> {
         core.lane().force_switch();
         return Ok(true);
     }
+    // Beside the flushes, not behind them: a log that is never idle has the most to lose.
+    let has_looked = retention::look_at_one(core)?;
     let log = core.flush_queue.borrow_mut().pop_front();
     let Some(log) = log else {
-        return Ok(false);
+        engine_rt::yield_if_due().await;
+        return Ok(has_looked);
     };
     let begun = engine_rt::now();
     let flushed = {

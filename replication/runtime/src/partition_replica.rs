@@ -212,6 +212,10 @@ impl LogListener for Listener {
         }
     }
 
+    fn committed_end(&self) -> Option<Offset> {
+        self.0.upgrade().map(|replica| replica.high_watermark())
+    }
+
     fn failed(&self, failure: LogFailure) {
         if let Some(replica) = self.0.upgrade() {
             replica.apply_event(match failure {

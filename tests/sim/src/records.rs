@@ -34,7 +34,7 @@ pub fn batch_with<V: AsRef<[u8]>>(options: BatchOptions, values: &[V]) -> Bytes 
     let mut builder = BatchBuilder::new(options);
     for value in values {
         let record = RecordData {
-            timestamp: Timestamp(1_700_000_000_000),
+            timestamp: Timestamp(1_799_999_000_000),
             value: Some(value.as_ref()),
             ..RecordData::default()
         };

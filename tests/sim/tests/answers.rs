@@ -413,7 +413,7 @@ fn offsets_are_found_by_time_and_by_name_of_the_end() {
         let mut client = Client::connect(address).await;
         let topic = topics::create(&mut client, "t", 2, &[]).await;
         // All records of this client carry the same time.
-        let time = 1_700_000_000_000;
+        let time = 1_799_999_000_000;
         records::append(
             &mut client,
             9,

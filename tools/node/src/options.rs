@@ -43,6 +43,7 @@ impl NodeOptions {
             tail_cache_bytes: usual.tail_cache_bytes.min(lane_bytes / 4),
             read_cache_bytes: usual.read_cache_bytes.min(lane_bytes / 8),
             index_cache_bytes: usual.index_cache_bytes.min(lane_bytes / 32),
+            retention_check_interval: config.log_retention_check_interval,
             ..usual
         };
         let transport = TransportOptions {

@@ -13,7 +13,7 @@ use std::rc::Rc;
 pub(crate) struct LogCapture {
     pub(crate) log: PartitionLog,
     generation: u32,
-    log_start: Offset,
+    pub(crate) log_start: Offset,
     pub(crate) log_end: Offset,
     epochs: Rc<LeaderEpochs>,
     producers: Rc<Producers>,

@@ -8,10 +8,10 @@
 use super::{PartitionLog, State};
 use crate::error::StorageError;
 use crate::format::{FileId, SegmentImage};
-use crate::segment::SegmentWriter;
+use crate::segment::{Growing, Rolling, SegmentWriter};
 use crate::store_core::StoreCore;
 use crate::tail::TailBatch;
-use engine_model::Offset;
+use engine_model::{Offset, Timestamp};
 use std::rc::Rc;
 
 /// Bytes of batches that go into one write.
@@ -30,6 +30,16 @@ impl PartitionLog {
         self.inner.state.borrow().flush_end
     }
 
+    /// Leaves batches wholly below `start` out of segments: the manifest that is about to be written
+    /// says that the log begins there.
+    pub(crate) fn pass_over(&self, start: Offset) {
+        let mut state = self.inner.state.borrow_mut();
+        if start > state.flush_end {
+            state.flush_end = start;
+            state.unflushed_bytes = state.tail.bytes_from(start);
+        }
+    }
+
     /// Writes one write's worth of batches below `end` to the log's segment.
     ///
     /// `bytes` is 0 when there is nothing left to write. Errors: the segment is abandoned, and
@@ -39,15 +49,16 @@ impl PartitionLog {
         core: &StoreCore,
         end: Offset,
     ) -> Result<Flushed, StorageError> {
-        let batches = self.next_batches(end);
+        let now = engine_rt::wall_clock();
+        let rolling = Rolling::of(&self.inner.config.borrow());
+        let batches = self.next_batches(end, &rolling, now);
         let mut flushed = Flushed::default();
         let Some(first) = batches.first() else {
             return Ok(flushed);
         };
-        let segment_bytes = self.inner.config.borrow().segment_bytes;
         let writer = self.inner.state.borrow_mut().writer.take();
         let mut writer = match writer {
-            Some(mut writer) if writer.is_full(segment_bytes, &batches) => {
+            Some(mut writer) if writer.is_full(&rolling, &batches, now) => {
                 self.seal(&mut writer).await?;
                 None
             }
@@ -58,7 +69,8 @@ impl PartitionLog {
         } else {
             let file = core.next_file_id()?;
             let directory = core.segments().directory();
-            SegmentWriter::create(directory, self.id(), file, first.first).await?
+            let growing = rolling.begin(now, engine_rt::random_u64);
+            SegmentWriter::create(directory, self.id(), file, first.first, growing).await?
         };
         let result = segment.append(&batches).await;
         let image = segment.image();
@@ -77,16 +89,26 @@ impl PartitionLog {
         Ok(flushed)
     }
 
-    /// The batches of the next write.
-    fn next_batches(&self, end: Offset) -> Vec<TailBatch> {
+    /// The batches of the next write: all of one segment, which is a new one if the first of them
+    /// is not for the last.
+    fn next_batches(&self, end: Offset, rolling: &Rolling, now: Timestamp) -> Vec<TailBatch> {
         let state = self.inner.state.borrow();
         let mut bytes = 0_u64;
+        let writer = state.writer.as_ref();
+        let mut segment = writer.map_or_else(|| rolling.begin(now, || 0), SegmentWriter::growing);
+        let rolls = |segment: &Growing, batch: &TailBatch| {
+            segment.rolls(rolling, batch.len(), batch.max_timestamp, now)
+        };
         state
             .tail
             .from(state.flush_end)
             .take_while(|batch| {
-                let fits = bytes < WRITE_BYTES_MAX && batch.last < end;
+                if bytes == 0 && rolls(&segment, batch) {
+                    segment = rolling.begin(now, || 0);
+                }
+                let fits = bytes < WRITE_BYTES_MAX && batch.last < end && !rolls(&segment, batch);
                 bytes = bytes.saturating_add(batch.len());
+                segment.add(batch.len(), batch.max_timestamp);
                 fits
             })
             .cloned()

@@ -247,9 +247,48 @@ pub(crate) fn cut_segments(segments: &mut Vec<SegmentImage>, cut: Offset) -> Vec
     let gone = segments.split_off(kept);
     if let Some(last) = segments.last_mut() {
         if last.end_offset > cut {
+            last.record_bytes = bytes_below(last, cut);
             last.end_offset = cut;
         }
         last.sealed = true;
     }
     gone
+}
+
+/// About how many bytes of a segment lie below `cut`, as if all records were of one size: exact
+/// would mean to read its index, and only limits on size go by it.
+fn bytes_below(segment: &SegmentImage, cut: Offset) -> u64 {
+    let offsets = |end: Offset| {
+        let count = end.get().saturating_sub(segment.base_offset.get());
+        u128::from(u64::try_from(count).unwrap_or(0))
+    };
+    let bytes = u128::from(segment.record_bytes)
+        .saturating_mul(offsets(cut))
+        .checked_div(offsets(segment.end_offset));
+    u64::try_from(bytes.unwrap_or(0)).unwrap_or(segment.record_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::FileId;
+    use engine_model::Timestamp;
+
+    #[test]
+    fn a_cut_segment_counts_less() {
+        for (base, end, cut, expected) in [(0, 10, 5, 500), (90, 100, 99, 900), (0, 3, 1, 333)] {
+            let mut segments = vec![SegmentImage {
+                file: FileId::default(),
+                base_offset: Offset::new(base),
+                end_offset: Offset::new(end),
+                bytes: 4096,
+                record_bytes: 1000,
+                max_timestamp: Timestamp(1),
+                last_index: None,
+                sealed: false,
+            }];
+            assert!(cut_segments(&mut segments, Offset::new(cut)).is_empty());
+            assert_eq!(segments[0].record_bytes, expected, "{base}..{end} at {cut}");
+        }
+    }
 }

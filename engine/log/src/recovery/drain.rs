@@ -3,7 +3,7 @@
 
 use super::Recovery;
 use crate::error::{OpenError, StorageError};
-use crate::segment::{SegmentSpan, SegmentWriter, Segments};
+use crate::segment::{Rolling, SegmentSpan, SegmentWriter, Segments};
 use crate::tail::TailBatch;
 use engine_codec::batches;
 use engine_model::{LogId, Offset};
@@ -51,14 +51,16 @@ impl Recovery<'_> {
             log.tail_bytes = log.tail_bytes.saturating_sub(drained);
             let partition = log.partition;
             let mut writer = log.writer.take();
-            if let Some(full) = writer.take_if(|w| w.is_full(SEGMENT_BYTES, &write)) {
+            let (rolling, now) = (Rolling::by_size(SEGMENT_BYTES), engine_rt::wall_clock());
+            if let Some(full) = writer.take_if(|w| w.is_full(&rolling, &write, now)) {
                 self.finish(id, full).await?;
             }
             let mut writer = if let Some(writer) = writer {
                 writer
             } else {
                 let file = self.file_for(partition);
-                SegmentWriter::create(&self.segments, id, file, first).await?
+                let growing = rolling.begin(now, || 0);
+                SegmentWriter::create(&self.segments, id, file, first, growing).await?
             };
             writer.append(&write).await?;
             self.replayed_bytes = self.replayed_bytes.saturating_sub(drained);

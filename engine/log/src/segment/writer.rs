@@ -2,7 +2,7 @@
 //!
 //! Keeps: `image` tells what has been written in full; after an error the writer is of no use.
 
-use super::file_name;
+use super::{Growing, Rolling, file_name};
 use crate::buffer::GrowBuf;
 use crate::error::StorageError;
 use crate::format::{
@@ -27,6 +27,8 @@ pub(crate) struct SegmentWriter {
     log: LogId,
     file: File,
     image: SegmentImage,
+    /// What rolling goes by.
+    growing: Growing,
     /// Rows that no full index block holds.
     rows: Vec<IndexRow>,
     /// The last full index block.
@@ -53,12 +55,13 @@ fn encode_error(error: &FormatError) -> StorageError {
 }
 
 impl SegmentWriter {
-    /// Makes a new file for batches from `base_offset` on.
+    /// Makes a new file for batches from `base_offset` on; `growing` is what it begins as.
     pub(crate) async fn create(
         directory: &Dir,
         log: LogId,
         file: FileId,
         base_offset: Offset,
+        growing: Growing,
     ) -> Result<Self, StorageError> {
         let options = FileOptions::CREATE_NEW.direct();
         let opened = directory.open_file(&file_name(file), options).await?;
@@ -75,6 +78,7 @@ impl SegmentWriter {
                 last_index: None,
                 sealed: false,
             },
+            growing,
             rows: Vec::new(),
             full_index: None,
             lacks_index: false,
@@ -95,10 +99,17 @@ impl SegmentWriter {
         self.lacks_index || self.lacks_sync
     }
 
-    /// Whether these batches belong into a new segment.
-    pub(crate) fn is_full(&self, segment_bytes: u64, batches: &[TailBatch]) -> bool {
-        let more = batches.first().map_or(0, TailBatch::len);
-        self.image.record_bytes > 0 && self.image.record_bytes.saturating_add(more) > segment_bytes
+    /// What rolling goes by.
+    pub(crate) fn growing(&self) -> Growing {
+        self.growing
+    }
+
+    /// Whether these batches, at `now`, belong into a new segment.
+    pub(crate) fn is_full(&self, rolling: &Rolling, batches: &[TailBatch], now: Timestamp) -> bool {
+        batches.first().is_some_and(|batch| {
+            self.growing
+                .rolls(rolling, batch.len(), batch.max_timestamp, now)
+        })
     }
 
     /// Writes batches as extents, in one write.
@@ -114,7 +125,11 @@ impl SegmentWriter {
             self.encode(extent, &mut image, &mut out)?;
             start = start.saturating_add(count);
         }
-        self.write(out, image).await
+        self.write(out, image).await?;
+        for batch in batches {
+            self.growing.add(batch.len(), batch.max_timestamp);
+        }
+        Ok(())
     }
 
     fn encode(

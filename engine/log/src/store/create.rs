@@ -80,6 +80,7 @@ impl Store {
             producers: Producers::new(),
             offline: None,
             config,
+            is_configured: true,
         };
         let log = PartitionLog::new(core, parts);
         let sequence = core.lane().put_entry(&Entry::Create {

@@ -140,6 +140,7 @@ fn load(
             producers,
             offline,
             config: LogConfig::default(),
+            is_configured: false,
         },
     ))
 }

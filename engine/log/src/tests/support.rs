@@ -34,7 +34,6 @@ pub(super) fn small_options() -> StorageOptions {
         index_cache_bytes: 16 << 10,
         open_files_max: 4,
         disk_reserve_bytes: 0,
-        file_delete_delay: Duration::from_secs(1),
         ..StorageOptions::default()
     }
 }
@@ -43,6 +42,7 @@ pub(super) fn small_config() -> LogConfig {
     LogConfig {
         max_message_bytes: 16 << 10,
         segment_bytes: 64 << 10,
+        file_delete_delay_ms: 1_000,
         ..LogConfig::default()
     }
 }

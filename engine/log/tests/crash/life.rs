@@ -95,7 +95,6 @@ pub fn options(shards: usize) -> StorageOptions {
         open_files_max: 8,
         written_flush_bytes: 64 << 10,
         disk_reserve_bytes: 1 << 20,
-        file_delete_delay: Duration::from_millis(20),
         ..StorageOptions::default()
     }
 }

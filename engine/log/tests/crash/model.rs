@@ -105,6 +105,8 @@ pub struct LogState {
     pub end: i64,
     /// Batches that hold an offset at or above `start`.
     pub batches: Vec<Stored>,
+    /// Whether its end was ever cut: how large it is, is then only about known.
+    pub was_cut: bool,
     pub epochs: LeaderEpochs,
     pub producers: Producers,
     /// Every batch of a producer below `end`, those below `start` included.
@@ -168,6 +170,7 @@ impl LogState {
         if offset >= self.end {
             return;
         }
+        self.was_cut = true;
         let holder = self
             .batches
             .iter()

@@ -8,6 +8,7 @@ mod batch;
 mod ends;
 mod producers;
 mod replica;
+mod retention;
 
 pub use producers::probe_producers;
 
@@ -21,7 +22,7 @@ use engine_log::{
     TimestampType,
 };
 use engine_model::{LeaderEpoch, PartitionIndex, Timestamp, TopicId, TopicPartition};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -65,6 +66,7 @@ pub fn config(character: Character) -> LogConfig {
         },
         segment_bytes: if large { 64 << 10 } else { 24 << 10 },
         max_message_bytes: 48 << 10,
+        file_delete_delay_ms: 20,
         timestamp_type: if large {
             TimestampType::LogAppendTime
         } else {
@@ -200,9 +202,16 @@ impl Driver {
             oracle: Rc::clone(&self.oracle),
             key: self.key,
             log: RefCell::new(Some(log.clone())),
+            retires: Cell::new(false),
         });
         log.set_listener(Rc::clone(&ends) as Rc<dyn LogListener>);
         self.listening = Some(Listening(ends));
+    }
+
+    fn may_retire(&self, retires: bool) {
+        if let Some(listening) = &self.listening {
+            listening.0.retires.set(retires);
+        }
     }
 
     async fn create(&mut self) -> Outcome {
@@ -243,6 +252,7 @@ impl Driver {
             (Replica, 9..=13) => self.follow().await,
             (Replica, 14) => self.delete().await,
             (Large | Replica | Producers, 15) => self.advance_start().await,
+            (Large | Written, 17) => self.retire().await,
             (Producers, 4..=8) => self.retry().await,
             (Producers, 9) => self.out_of_order().await,
             _ => self.append().await,

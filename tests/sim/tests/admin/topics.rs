@@ -211,7 +211,7 @@ fn settings_of_a_topic_are_in_force_from_its_first_record_on() {
     world.client(async |address| {
         let mut client = Client::connect(address).await;
         let now = engine_rt::wall_clock().0;
-        let ago = 1_700_000_000_000;
+        let ago = 1_799_999_000_000;
         let large = "x".repeat(3000);
         for (name, settings, value, code, stamped) in [
             ("plain", &[][..], "a", ErrorCode::NONE, false),
