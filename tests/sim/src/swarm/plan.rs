@@ -411,7 +411,6 @@ fn draw_storage(chance: &mut Chance) -> StorageOptions {
         written_flush_bytes: chance.pick(&[16 << 10, 1 << 20]),
         written_flush_interval: chance.micros(5_000, 300_000),
         heartbeat: chance.pick(&[Duration::from_millis(5), Duration::from_millis(100)]),
-        file_delete_delay: chance.pick(&[Duration::ZERO, Duration::from_millis(30)]),
         disk_reserve_bytes: 1 << 20,
         ..StorageOptions::default()
     }
