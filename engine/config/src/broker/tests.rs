@@ -202,8 +202,8 @@ fn limits_on_connections_are_read_and_hosts_by_name_refused() {
 #[test]
 fn compaction_and_retention_have_kafkas_defaults_and_sane_rates() {
     let read = config(&[]).unwrap();
-    assert_eq!(read.log_retention_check_interval, Duration::from_secs(300));
-    assert_eq!(read.log_segment_delete_delay, Duration::from_secs(60));
+    assert_eq!(read.log_retention_check_interval, Duration::from_mins(5));
+    assert_eq!(read.log_segment_delete_delay, Duration::from_mins(1));
     assert_eq!(read.log_cleaner_backoff, Duration::from_secs(15));
     assert!(read.log_cleaner_enable);
     assert_eq!(read.log_cleaner_dedupe_buffer_size, 128 << 20);
