@@ -82,6 +82,12 @@ pub struct BrokerConfig {
 impl BrokerConfig {
     /// The settings, typed, after the checks that concern several of them.
     pub fn new(settings: Settings) -> Result<Self, ConfigError> {
+        let config = Self::typed(settings)?;
+        TopicConfig::from_values(config.topic_defaults.clone())?;
+        Ok(config)
+    }
+
+    pub(crate) fn typed(settings: Settings) -> Result<Self, ConfigError> {
         let listeners = listeners(&settings)?;
         let topic_defaults = defaults(&settings);
         let node_id = match settings.strongest(&["node.id", "broker.id"]) {
@@ -125,7 +131,7 @@ impl BrokerConfig {
                 settings.double("log.cleaner.io.max.bytes.per.second"),
             ),
             watchdog_timeout: millis(&settings, "watchdog.timeout.ms"),
-            default_topic_config: TopicConfig::from_values(topic_defaults.clone())?,
+            default_topic_config: TopicConfig::from_unchecked_values(topic_defaults.clone()),
             topic_defaults,
             settings,
         })

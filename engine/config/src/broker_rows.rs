@@ -24,17 +24,21 @@ pub const BROKER_SETTINGS: &[Setting] = &[
     Setting::broker("compression.gzip.level", Kind::Int, Some("-1"))
         .allow(Allowed::RangeOrMinusOne { min: 1, max: 9 })
         .not_yet()
+        .dynamic()
         .doc("Default of the topic setting of the same name."),
     Setting::broker("compression.lz4.level", Kind::Int, Some("9"))
         .within(1, 17)
         .not_yet()
+        .dynamic()
         .doc("Default of the topic setting of the same name."),
     Setting::broker("compression.type", Kind::Text, Some("producer"))
         .allow(Allowed::OneOf(COMPRESSION_TYPES))
+        .dynamic()
         .doc("Default of the topic setting of the same name."),
     Setting::broker("compression.zstd.level", Kind::Int, Some("3"))
         .within(-131_072, 22)
         .not_yet()
+        .dynamic()
         .doc("Default of the topic setting of the same name."),
     Setting::broker("connections.max.idle.ms", Kind::Long, Some("600000"))
         .millis()
@@ -52,6 +56,7 @@ pub const BROKER_SETTINGS: &[Setting] = &[
     Setting::broker("durability", Kind::Text, Some("fsync"))
         .allow(Allowed::OneOf(DURABILITY_CLASSES))
         .ours()
+        .dynamic()
         .doc("Default of the topic setting of the same name."),
     Setting::broker("fetch.max.bytes", Kind::Int, Some("57671680"))
         .bytes()
@@ -77,6 +82,7 @@ pub const BROKER_SETTINGS: &[Setting] = &[
         .millis()
         .at_least(0)
         .not_yet()
+        .dynamic()
         .doc("Default of `delete.retention.ms`."),
     Setting::broker("log.cleaner.enable", Kind::Boolean, Some("true"))
         .doc("Whether topics with `cleanup.policy=compact` are compacted."),
@@ -86,18 +92,22 @@ pub const BROKER_SETTINGS: &[Setting] = &[
         .millis()
         .at_least(1)
         .not_yet()
+        .dynamic()
         .doc("Default of `max.compaction.lag.ms`."),
     Setting::broker("log.cleaner.min.cleanable.ratio", Kind::Double, Some("0.5"))
         .allow(Allowed::Ratio)
         .not_yet()
+        .dynamic()
         .doc("Default of `min.cleanable.dirty.ratio`."),
     Setting::broker("log.cleaner.min.compaction.lag.ms", Kind::Long, Some("0"))
         .millis()
         .at_least(0)
         .not_yet()
+        .dynamic()
         .doc("Default of `min.compaction.lag.ms`."),
     Setting::broker("log.cleanup.policy", Kind::List, Some("delete"))
         .allow(Allowed::ListOf(CLEANUP_POLICIES))
+        .dynamic()
         .doc("Default of `cleanup.policy`."),
     Setting::broker("log.dir", Kind::List, None)
         .doc("The data directory, if neither `data.dir` nor `log.dirs` is set."),
@@ -105,10 +115,12 @@ pub const BROKER_SETTINGS: &[Setting] = &[
         .doc("The data directory, if `data.dir` is not set. One; several come later."),
     Setting::broker("log.flush.interval.messages", Kind::Long, NEVER)
         .at_least(1)
+        .dynamic()
         .doc("Default of `flush.messages`."),
     Setting::broker("log.flush.interval.ms", Kind::Long, None)
         .millis()
         .not_yet()
+        .dynamic()
         .doc("Default of `flush.ms`."),
     Setting::broker("log.flush.scheduler.interval.ms", Kind::Long, NEVER)
         .millis()
@@ -118,38 +130,47 @@ pub const BROKER_SETTINGS: &[Setting] = &[
         .bytes()
         .at_least(0)
         .not_yet()
+        .dynamic()
         .doc("Default of `index.interval.bytes`."),
     Setting::broker("log.index.size.max.bytes", Kind::Int, Some("10485760"))
         .bytes()
         .at_least(4)
         .not_yet()
+        .dynamic()
         .doc("Default of `segment.index.bytes`."),
     Setting::broker("log.local.retention.bytes", Kind::Long, Some("-2"))
         .bytes()
         .at_least(-2)
         .not_yet()
+        .dynamic()
         .doc("Default of `local.retention.bytes`."),
     Setting::broker("log.local.retention.ms", Kind::Long, Some("-2"))
         .millis()
         .at_least(-2)
         .not_yet()
+        .dynamic()
         .doc("Default of `local.retention.ms`."),
     Setting::broker("log.message.timestamp.after.max.ms", Kind::Long, Some("3600000"))
         .millis()
         .at_least(0)
+        .dynamic()
         .doc("Default of `message.timestamp.after.max.ms`."),
     Setting::broker("log.message.timestamp.before.max.ms", Kind::Long, NEVER)
         .millis()
         .at_least(0)
+        .dynamic()
         .doc("Default of `message.timestamp.before.max.ms`."),
     Setting::broker("log.message.timestamp.type", Kind::Text, Some("CreateTime"))
         .allow(Allowed::OneOf(TIMESTAMP_TYPES))
+        .dynamic()
         .doc("Default of `message.timestamp.type`."),
     Setting::broker("log.preallocate", Kind::Boolean, Some("false"))
         .not_yet()
+        .dynamic()
         .doc("Default of `preallocate`."),
     Setting::broker("log.retention.bytes", Kind::Long, Some("-1"))
         .bytes()
+        .dynamic()
         .doc("Default of `retention.bytes`."),
     Setting::broker("log.retention.check.interval.ms", Kind::Long, Some("300000"))
         .millis()
@@ -163,6 +184,8 @@ pub const BROKER_SETTINGS: &[Setting] = &[
         .doc("Default of `retention.ms`, in minutes; stronger than hours."),
     Setting::broker("log.retention.ms", Kind::Long, None)
         .millis()
+        .at_least(-1)
+        .dynamic()
         .doc("Default of `retention.ms`; stronger than minutes."),
     Setting::broker("log.roll.hours", Kind::Int, Some("168"))
         .hours()
@@ -174,17 +197,23 @@ pub const BROKER_SETTINGS: &[Setting] = &[
         .doc("Default of `segment.jitter.ms`, in hours."),
     Setting::broker("log.roll.jitter.ms", Kind::Long, None)
         .millis()
+        .at_least(0)
+        .dynamic()
         .doc("Default of `segment.jitter.ms`; stronger than hours."),
     Setting::broker("log.roll.ms", Kind::Long, None)
         .millis()
+        .at_least(1)
+        .dynamic()
         .doc("Default of `segment.ms`; stronger than hours."),
     Setting::broker("log.segment.bytes", Kind::Int, Some("1073741824"))
         .bytes()
         .at_least(1 << 20)
+        .dynamic()
         .doc("Default of `segment.bytes`."),
     Setting::broker("log.segment.delete.delay.ms", Kind::Long, Some("60000"))
         .millis()
         .at_least(0)
+        .dynamic()
         .doc("Default of `file.delete.delay.ms`."),
     Setting::broker("max.connection.creation.rate", Kind::Int, Some("2147483647"))
         .at_least(1)
@@ -203,9 +232,11 @@ pub const BROKER_SETTINGS: &[Setting] = &[
     Setting::broker("message.max.bytes", Kind::Int, Some("1048588"))
         .bytes()
         .within(0, MESSAGE_BYTES_MAX)
+        .dynamic()
         .doc("Default of `max.message.bytes`. At most 32 MiB, where Kafka allows 2 GiB."),
     Setting::broker("min.insync.replicas", Kind::Int, Some("1"))
         .at_least(1)
+        .dynamic()
         .doc("Default of the topic setting of the same name."),
     Setting::broker("node.id", Kind::Int, Some("1"))
         .at_least(0)
@@ -216,6 +247,7 @@ pub const BROKER_SETTINGS: &[Setting] = &[
     Setting::broker("producer.id.expiration.ms", Kind::Int, Some("86400000"))
         .millis()
         .at_least(1)
+        .dynamic()
         .doc("How long the last batches of a silent producer are remembered."),
     Setting::broker("queued.max.request.bytes", Kind::Long, Some("-1"))
         .bytes()
@@ -231,6 +263,7 @@ pub const BROKER_SETTINGS: &[Setting] = &[
         .doc("The largest request; a longer one closes its connection."),
     Setting::broker("unclean.leader.election.enable", Kind::Boolean, Some("false"))
         .not_yet()
+        .dynamic()
         .doc("Default of the topic setting of the same name."),
     Setting::broker("watchdog.timeout.ms", Kind::Int, Some("10000"))
         .millis()

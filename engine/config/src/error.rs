@@ -48,9 +48,12 @@ pub enum InvalidValue {
     EmptyElement,
     /// Not a list of throttled replicas.
     #[error(
-        "must be the literal '*' or a list of replicas in the following format: [partitionId]:[brokerId],[partitionId]:[brokerId],..."
+        "{key} must be the literal '*' or a list of replicas in the following format: [partitionId]:[brokerId],[partitionId]:[brokerId],..."
     )]
-    NotThrottledReplicas,
+    NotThrottledReplicas {
+        /// The setting.
+        key: &'static str,
+    },
     /// Not an address to listen on.
     #[error("{0}")]
     Endpoint(#[from] crate::listener::EndpointError),
@@ -146,6 +149,12 @@ pub enum TopicConfigError {
     Null {
         /// Their names, with commas between them.
         keys: String,
+    },
+    /// A list with an empty element.
+    #[error("Configuration '{key}' values must not be empty.")]
+    EmptyElement {
+        /// The setting.
+        key: &'static str,
     },
     /// A value that its setting cannot have.
     #[error("Invalid value {value} for configuration {key}: {reason}")]

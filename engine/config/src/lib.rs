@@ -8,6 +8,7 @@
 
 mod broker;
 mod broker_rows;
+mod dynamic;
 mod error;
 mod listener;
 mod properties;
@@ -23,6 +24,7 @@ mod value;
 
 pub use broker::BrokerConfig;
 pub use broker_rows::BROKER_SETTINGS;
+pub use dynamic::DynamicConfigError;
 pub use error::{ConfigError, InvalidValue, TopicConfigError};
 pub use listener::{Endpoint, EndpointError};
 pub use properties::read_properties;

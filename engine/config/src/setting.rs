@@ -222,6 +222,14 @@ impl Setting {
         Self { synonyms, ..self }
     }
 
+    /// Of a broker's setting: clients may change it while the broker runs.
+    pub(crate) const fn dynamic(self) -> Self {
+        Self {
+            update: Update::WhileRunning,
+            ..self
+        }
+    }
+
     pub(crate) const fn not_yet(self) -> Self {
         Self {
             effect: Effect::NotYet,

@@ -15,6 +15,18 @@ pub struct Resolved {
     pub value: Option<Value>,
     /// Where the value came from.
     pub origin: Origin,
+    /// Values that would hold without it, of weaker places, the strongest first; without the
+    /// default.
+    pub weaker: Vec<(Value, Origin)>,
+}
+
+impl Resolved {
+    /// Every value that was given, the one in force first; none where only the default holds.
+    pub fn given(&self) -> impl Iterator<Item = (Option<&Value>, &Origin)> {
+        let own = (self.origin != Origin::Default).then_some((self.value.as_ref(), &self.origin));
+        let weaker = self.weaker.iter().map(|(value, from)| (Some(value), from));
+        own.into_iter().chain(weaker)
+    }
 }
 
 /// A setting of Kafka's that was given and means nothing here.
@@ -55,11 +67,27 @@ impl Settings {
                         setting,
                         value,
                         origin,
+                        weaker: Vec::new(),
                     },
                 )
             })
             .collect();
         Self { values, unused }
+    }
+
+    /// Puts a value on top of the one that holds. Values come from weaker places before those from
+    /// stronger ones.
+    pub(crate) fn put(&mut self, setting: &'static Setting, value: Value, origin: Origin) {
+        let Some(standing) = self.values.get_mut(setting.key) else {
+            return;
+        };
+        let before = std::mem::replace(&mut standing.origin, origin);
+        let held = standing.value.replace(value);
+        if let Some(held) = held
+            && before != Origin::Default
+        {
+            standing.weaker.insert(0, (held, before));
+        }
     }
 
     /// Every setting, in order of their names.

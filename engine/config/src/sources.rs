@@ -1,6 +1,6 @@
 //! Where settings come from, and which of several values wins.
 //!
-//! Default < file < environment < flag; within one kind of source the later value wins, as in
+//! Default < file < environment < flag < changed while running; within one kind of source the later value wins, as in
 //! Java's properties. Names and values are checked as they are given, so an error names its place.
 
 use crate::broker_rows::BROKER_SETTINGS;
@@ -38,6 +38,10 @@ pub enum Origin {
         /// The flag, as `-X` or `--data-dir`.
         flag: Arc<str>,
     },
+    /// A client, for all brokers while they run.
+    AllBrokers,
+    /// A client, for this broker while it runs.
+    ThisBroker,
 }
 
 impl Origin {
@@ -47,6 +51,8 @@ impl Origin {
             Self::File { .. } => 1,
             Self::Environment { .. } => 2,
             Self::Flag { .. } => 3,
+            Self::AllBrokers => 4,
+            Self::ThisBroker => 5,
         }
     }
 
@@ -63,6 +69,8 @@ impl fmt::Display for Origin {
             Self::File { path, line } => write!(f, "{path}:{line}"),
             Self::Environment { name } => write!(f, "environment {name}"),
             Self::Flag { flag } => f.write_str(flag),
+            Self::AllBrokers => f.write_str("changed for all brokers"),
+            Self::ThisBroker => f.write_str("changed for this broker"),
         }
     }
 }

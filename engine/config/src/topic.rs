@@ -1,7 +1,7 @@
 //! The settings of one topic, typed: the broker's defaults with the topic's own values on top.
 
 use crate::broker::BrokerConfig;
-use crate::error::TopicConfigError;
+use crate::error::{InvalidValue, TopicConfigError};
 use crate::setting::{Setting, Unit};
 use crate::settings::Settings;
 use crate::topic_rows::TOPIC_SETTINGS;
@@ -111,22 +111,42 @@ impl TopicConfig {
         Self::from_values(values)
     }
 
-    /// The checks that concern several settings, and the types.
+    /// The settings in force for a topic with these stored values, and what is wrong with them.
+    ///
+    /// They were checked when they were stored, but the broker's defaults may have changed since, or
+    /// the release. A value that cannot be read any more leaves that setting to the broker; all
+    /// others hold, for records must not go because of a setting beside the one that says they stay.
+    pub fn in_force(
+        overrides: &BTreeMap<String, String>,
+        broker: &BrokerConfig,
+    ) -> (Self, Option<TopicConfigError>) {
+        let mut values = broker.topic_defaults.clone();
+        let mut wrong = None;
+        for (key, text) in overrides {
+            match find(key).and_then(|setting| Ok((setting.key, parse(setting, text)?))) {
+                Ok((key, value)) => {
+                    values.insert(key, value);
+                }
+                Err(error) => wrong = wrong.or(Some(error)),
+            }
+        }
+        let values = Values(values);
+        let wrong = wrong.or(values.check().err());
+        (values.typed(), wrong)
+    }
+
+    /// The types, after the checks that concern several settings.
     pub(crate) fn from_values(
         values: BTreeMap<&'static str, Value>,
     ) -> Result<Self, TopicConfigError> {
         let values = Values(values);
-        if values.boolean("remote.storage.enable") {
-            return Err(TopicConfigError::RemoteStorage);
-        }
-        let (min, max) = (
-            values.number("min.compaction.lag.ms"),
-            values.number("max.compaction.lag.ms"),
-        );
-        if min > max {
-            return Err(TopicConfigError::CompactionLags { min, max });
-        }
+        values.check()?;
         Ok(values.typed())
+    }
+
+    /// The types alone.
+    pub(crate) fn from_unchecked_values(values: BTreeMap<&'static str, Value>) -> Self {
+        Values(values).typed()
     }
 
     /// The values a client gave for a new topic, checked, in the form in which they are stored:
@@ -145,14 +165,31 @@ impl TopicConfig {
                 keys: nulls.join(","),
             });
         }
-        let mut overrides = BTreeMap::new();
-        for (key, text) in given {
-            let setting = find(key)?;
-            let value = parse(setting, text.unwrap_or_default())?;
-            overrides.insert(setting.key.to_owned(), value.to_string());
-        }
+        let given: Vec<(&str, &str)> = given
+            .into_iter()
+            .map(|(key, text)| (key, text.unwrap_or_default()))
+            .collect();
+        let overrides = Self::canonical_values(given)?;
         Self::from_overrides(&overrides, broker)?;
         Ok(overrides)
+    }
+
+    /// Values of topic settings, each checked alone, in the form in which they are stored. A name
+    /// given twice counts with its last value.
+    pub fn canonical_values<'a>(
+        given: impl IntoIterator<Item = (&'a str, &'a str)> + Clone,
+    ) -> Result<BTreeMap<String, String>, TopicConfigError> {
+        // All names before any value, as in Kafka.
+        for (key, _) in given.clone() {
+            find(key)?;
+        }
+        let mut values = BTreeMap::new();
+        for (key, text) in given {
+            let setting = find(key)?;
+            let value = parse(setting, text)?;
+            values.insert(setting.key.to_owned(), value.to_string());
+        }
+        Ok(values)
     }
 
     /// The same settings with every append flushed: what Kafka's internal topics get, whatever
@@ -176,13 +213,17 @@ fn find(key: &str) -> Result<&'static Setting, TopicConfigError> {
 }
 
 fn parse(setting: &'static Setting, text: &str) -> Result<Value, TopicConfigError> {
-    setting
-        .parse(text)
-        .map_err(|reason| TopicConfigError::Invalid {
-            key: setting.key,
-            value: text.to_owned(),
-            reason,
-        })
+    setting.parse(text).map_err(|reason| {
+        let key = setting.key;
+        match reason {
+            InvalidValue::EmptyElement => TopicConfigError::EmptyElement { key },
+            reason => TopicConfigError::Invalid {
+                key,
+                value: setting.at_fault(text, &reason),
+                reason,
+            },
+        }
+    })
 }
 
 /// What a topic without settings of its own has under these broker settings.
@@ -216,6 +257,21 @@ fn scaled(value: Value, unit: Unit) -> Value {
 struct Values(BTreeMap<&'static str, Value>);
 
 impl Values {
+    /// What stands alone may not stand together.
+    fn check(&self) -> Result<(), TopicConfigError> {
+        if self.boolean("remote.storage.enable") {
+            return Err(TopicConfigError::RemoteStorage);
+        }
+        let (min, max) = (
+            self.number("min.compaction.lag.ms"),
+            self.number("max.compaction.lag.ms"),
+        );
+        if min > max {
+            return Err(TopicConfigError::CompactionLags { min, max });
+        }
+        Ok(())
+    }
+
     fn number(&self, key: &str) -> i64 {
         match self.0.get(key) {
             Some(Value::Number(number)) => *number,

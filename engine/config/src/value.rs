@@ -7,6 +7,7 @@
 use crate::error::InvalidValue;
 use crate::setting::{Allowed, Kind, Setting, Unit};
 use core::fmt;
+use std::collections::BTreeSet;
 
 /// A value of a setting.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,10 +68,33 @@ impl Setting {
                     .map_err(|_| InvalidValue::NotANumber { kind: self.kind })?,
             ),
             Kind::Text => Value::Text(text.to_owned()),
-            Kind::List => Value::List(parse_list(text)?),
+            Kind::List => Value::List(self.read_list(text)?),
         };
         self.check(&value)?;
         Ok(value)
+    }
+
+    /// What Kafka names as the value at fault: of a list the first wrong item, or all as Java writes a list.
+    pub(crate) fn at_fault(&self, text: &str, reason: &InvalidValue) -> String {
+        let list = || parse_list(text.trim()).unwrap_or_default();
+        match reason {
+            InvalidValue::NotOneOf { allowed } if self.kind == Kind::List => list()
+                .into_iter()
+                .find(|item| !allowed.contains(&item.as_str()))
+                .unwrap_or_default(),
+            InvalidValue::NotThrottledReplicas { .. } => format!("[{}]", list().join(", ")),
+            _ => text.to_owned(),
+        }
+    }
+
+    /// Where a list names what there is, naming it twice means nothing.
+    fn read_list(&self, text: &str) -> Result<Vec<String>, InvalidValue> {
+        let mut list = parse_list(text)?;
+        if matches!(self.allowed, Allowed::ListOf(_)) {
+            let mut seen = BTreeSet::new();
+            list.retain(|item| seen.insert(item.clone()));
+        }
+        Ok(list)
     }
 
     fn check(&self, value: &Value) -> Result<(), InvalidValue> {
@@ -105,7 +129,7 @@ impl Setting {
                 Err(InvalidValue::NotOneOf { allowed })
             }
             (Allowed::ThrottledReplicas, Value::List(list)) if !are_throttled_replicas(list) => {
-                Err(InvalidValue::NotThrottledReplicas)
+                Err(InvalidValue::NotThrottledReplicas { key: self.key })
             }
             _ => Ok(()),
         }
@@ -285,7 +309,7 @@ mod tests {
             (
                 "leader.replication.throttled.replicas",
                 "*,0:1",
-                "must be the literal '*' or a list of replicas in the following format: [partitionId]:[brokerId],[partitionId]:[brokerId],...",
+                "leader.replication.throttled.replicas must be the literal '*' or a list of replicas in the following format: [partitionId]:[brokerId],[partitionId]:[brokerId],...",
             ),
         ] {
             let answer = topic(key).parse(text).map_err(|error| error.to_string());
@@ -302,6 +326,7 @@ mod tests {
             ("preallocate", " TRUE ", "true"),
             ("compression.type", " gzip ", "gzip"),
             ("cleanup.policy", " delete , compact ", "delete,compact"),
+            ("cleanup.policy", "delete,delete", "delete"),
             ("cleanup.policy", "", ""),
             ("min.cleanable.dirty.ratio", "1e-1", "0.1"),
             ("min.cleanable.dirty.ratio", "1", "1.0"),

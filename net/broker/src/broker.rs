@@ -8,12 +8,12 @@ use engine_model::{ErrorCode, ProducerId, ShardId, TopicName, TopicPartition};
 use engine_shard::{MemoryBudget, Mesh, MeshError};
 use net_protocol::Text;
 use replication_metadata::{
-    CreatePartitions, CreateTopics, MetadataImage, NewTopic, TopicSelector,
+    AlterConfigs, CreatePartitions, CreateTopics, MetadataImage, NewTopic, TopicSelector,
 };
 use replication_runtime::{
-    ControllerDriver, ControllerRequest, ControllerResponse, CreatePartitionsAnswer,
-    CreateTopicsAnswer, DeleteTopicsAnswer, ReplicaManager, ShardLink, ShardUnreachable,
-    controller_shard,
+    AlterConfigsAnswer, ControllerDriver, ControllerRequest, ControllerResponse,
+    CreatePartitionsAnswer, CreateTopicsAnswer, DeleteTopicsAnswer, ReplicaManager, ShardLink,
+    ShardUnreachable, controller_shard,
 };
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -43,7 +43,6 @@ pub struct BrokerParts {
 
 /// The broker of one shard.
 pub struct Broker {
-    config: Arc<BrokerConfig>,
     shards: usize,
     shard: ShardId,
     replicas: Rc<ReplicaManager>,
@@ -77,7 +76,6 @@ impl Broker {
         let slots = parts.config.fetch_session_slots;
         let sessions = Sessions::new(parts.shard, parts.shards, slots);
         Rc::new(Self {
-            config: parts.config,
             shards: parts.shards,
             shard: parts.shard,
             replicas: parts.replicas,
@@ -154,8 +152,9 @@ impl Broker {
         })
     }
 
-    pub(crate) fn config(&self) -> &BrokerConfig {
-        &self.config
+    /// The settings in force.
+    pub(crate) fn config(&self) -> Rc<BrokerConfig> {
+        self.replicas.config()
     }
 
     /// What handlers charge before they take memory beyond their request: records read for an
@@ -273,6 +272,22 @@ impl Broker {
             .await?
         {
             ControllerResponse::DeleteTopics(answer) => answer.map_err(|e| Fault::from(&e)),
+            _ => Err(Fault::unknown()),
+        }
+    }
+
+    pub(crate) async fn alter_configs(
+        &self,
+        request: AlterConfigs,
+    ) -> Result<AlterConfigsAnswer, Fault> {
+        if request.resources.is_empty() {
+            return Ok(Vec::new());
+        }
+        match self
+            .ask_controller(ControllerRequest::AlterConfigs(request))
+            .await?
+        {
+            ControllerResponse::AlterConfigs(answer) => answer.map_err(|e| Fault::from(&e)),
             _ => Err(Fault::unknown()),
         }
     }

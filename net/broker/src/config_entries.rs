@@ -5,13 +5,17 @@
 //! won.
 //! Source: Kafka 4.3.1's answers; KIP-226 (sources and synonyms), KIP-569 (types).
 
-use engine_config::{BrokerConfig, Kind, Origin, Resolved, Setting, TOPIC_SETTINGS, Update};
+use engine_config::{
+    BROKER_SETTINGS, BrokerConfig, Kind, Origin, Scope, Setting, TOPIC_SETTINGS, Update, Value,
+};
 use net_protocol::Text;
 use net_protocol::describe_configs::{DescribeConfigsResourceResult, DescribeConfigsSynonym};
 use std::collections::BTreeMap;
 
 /// Where a value comes from, by Kafka's numbers.
 const SOURCE_TOPIC: i8 = 1;
+const SOURCE_THIS_BROKER: i8 = 2;
+const SOURCE_ALL_BROKERS: i8 = 3;
 const SOURCE_BROKER: i8 = 4;
 const SOURCE_DEFAULT: i8 = 5;
 
@@ -24,7 +28,8 @@ pub(crate) struct ConfigEntry<'a> {
     /// Where that comes from.
     pub(crate) source: i8,
     config: &'a BrokerConfig,
-    is_own: bool,
+    /// Whether the value is the topic's own.
+    is_topics_own: bool,
 }
 
 /// Every setting of a topic that was given `own`.
@@ -38,16 +43,16 @@ pub(crate) fn topic_entries<'a>(
             let default = config.topic_defaults.get(setting.key);
             default.map(|value| Text::from(value.to_string()))
         });
+        let from_broker = || broker_places(config, setting.synonyms).next();
         ConfigEntry {
             setting,
             value: value.filter(|_| !setting.sensitive),
             source: match given {
                 Some(_) => SOURCE_TOPIC,
-                None if broker_values(config, setting).next().is_some() => SOURCE_BROKER,
-                None => SOURCE_DEFAULT,
+                None => from_broker().map_or(SOURCE_DEFAULT, |place| place.source),
             },
             config,
-            is_own: given.is_some(),
+            is_topics_own: given.is_some(),
         }
     })
 }
@@ -56,36 +61,71 @@ pub(crate) fn topic_entries<'a>(
 pub(crate) fn broker_entries(config: &BrokerConfig) -> impl Iterator<Item = ConfigEntry<'_>> {
     config.settings.iter().map(move |resolved| ConfigEntry {
         setting: resolved.setting,
-        value: shown(resolved),
-        source: source(resolved),
+        value: shown(resolved.setting, resolved.value.as_ref()),
+        source: source(&resolved.origin),
         config,
-        is_own: true,
+        is_topics_own: false,
     })
 }
 
-/// The values that the broker was given for a topic setting, the strongest first.
-fn broker_values<'a>(
-    config: &'a BrokerConfig,
-    setting: &'static Setting,
-) -> impl Iterator<Item = &'a Resolved> {
-    setting
-        .synonyms
-        .iter()
-        .filter_map(|key| config.settings.get(key))
-        .filter(|resolved| resolved.origin != Origin::Default)
+/// What was changed for all brokers, from its stored form.
+pub(crate) fn all_broker_entries(
+    stored: &BTreeMap<String, String>,
+) -> impl Iterator<Item = DescribeConfigsResourceResult> {
+    stored.iter().filter_map(|(key, value)| {
+        let setting = BROKER_SETTINGS.iter().find(|row| row.key == key)?;
+        let value = Some(Text::from(value.as_str())).filter(|_| !setting.sensitive);
+        Some(DescribeConfigsResourceResult {
+            name: Text::from_static(setting.key),
+            value: value.clone(),
+            read_only: setting.update == Update::AtStart,
+            config_source: SOURCE_ALL_BROKERS,
+            is_sensitive: setting.sensitive,
+            synonyms: vec![DescribeConfigsSynonym {
+                name: Text::from_static(setting.key),
+                value,
+                source: SOURCE_ALL_BROKERS,
+            }],
+            config_type: kind_number(setting.kind),
+            documentation: Some(Text::from_static(setting.doc)),
+        })
+    })
 }
 
-fn shown(resolved: &Resolved) -> Option<Text> {
-    resolved
-        .value
-        .as_ref()
-        .filter(|_| !resolved.setting.sensitive)
+/// The values that the broker was given under these names, the one in force first.
+fn broker_places<'a>(
+    config: &'a BrokerConfig,
+    keys: &'a [&'static str],
+) -> impl Iterator<Item = DescribeConfigsSynonym> {
+    let mut places: Vec<_> = keys
+        .iter()
+        .filter_map(|key| config.settings.get(key))
+        .flat_map(|resolved| {
+            resolved
+                .given()
+                .map(|(value, origin)| DescribeConfigsSynonym {
+                    name: Text::from_static(resolved.setting.key),
+                    value: shown(resolved.setting, value),
+                    source: source(origin),
+                })
+        })
+        .collect();
+    // Stable: of one place the stronger name stays in front.
+    places.sort_by_key(|place| place.source);
+    places.into_iter()
+}
+
+fn shown(setting: &Setting, value: Option<&Value>) -> Option<Text> {
+    value
+        .filter(|_| !setting.sensitive)
         .map(|value| value.to_string().into())
 }
 
-fn source(resolved: &Resolved) -> i8 {
-    match resolved.origin {
+fn source(origin: &Origin) -> i8 {
+    match origin {
         Origin::Default => SOURCE_DEFAULT,
+        Origin::AllBrokers => SOURCE_ALL_BROKERS,
+        Origin::ThisBroker => SOURCE_THIS_BROKER,
         _ => SOURCE_BROKER,
     }
 }
@@ -118,21 +158,20 @@ impl ConfigEntry<'_> {
     /// Every place that gives a value, the one in force first.
     fn synonyms(&self) -> Vec<DescribeConfigsSynonym> {
         let mut places = Vec::new();
-        if self.is_own && self.value.is_some() {
+        if self.is_topics_own && self.value.is_some() {
             places.push(DescribeConfigsSynonym {
                 name: Text::from_static(self.setting.key),
                 value: self.value.clone(),
                 source: self.source,
             });
         }
-        places.extend(broker_values(self.config, self.setting).map(|resolved| {
-            DescribeConfigsSynonym {
-                name: Text::from_static(resolved.setting.key),
-                value: shown(resolved),
-                source: SOURCE_BROKER,
-            }
-        }));
-        let defaults = self.setting.synonyms.iter().filter_map(|key| {
+        let own = [self.setting.key];
+        let keys = match self.setting.scope {
+            Scope::Topic => self.setting.synonyms,
+            Scope::Broker => fallbacks(self.setting.key).unwrap_or(&own),
+        };
+        places.extend(broker_places(self.config, keys));
+        let defaults = keys.iter().filter_map(|key| {
             let setting = self.config.settings.get(key)?.setting;
             let value = setting.default.filter(|_| !setting.sensitive)?;
             Some(DescribeConfigsSynonym {
@@ -144,6 +183,14 @@ impl ConfigEntry<'_> {
         places.extend(defaults);
         places
     }
+}
+
+/// A broker setting that topics default from, and those they default from when it is not set.
+fn fallbacks(key: &str) -> Option<&'static [&'static str]> {
+    TOPIC_SETTINGS.iter().find_map(|row| {
+        let place = row.synonyms.iter().position(|name| *name == key)?;
+        row.synonyms.get(place..)
+    })
 }
 
 /// Kafka's number of a type.

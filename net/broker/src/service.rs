@@ -9,6 +9,7 @@ use net_transport::{Reply, Request, Service};
 use std::rc::Rc;
 
 use crate::broker::Broker;
+use crate::handlers::alter_configs::alter_configs;
 use crate::handlers::api_versions::api_versions;
 use crate::handlers::create_partitions::create_partitions;
 use crate::handlers::create_topics::create_topics;
@@ -19,6 +20,7 @@ use crate::handlers::describe_configs::describe_configs;
 use crate::handlers::describe_topic_partitions::describe_topic_partitions;
 use crate::handlers::fetch::fetch;
 use crate::handlers::find_coordinator::find_coordinator;
+use crate::handlers::incremental_alter_configs::incremental_alter_configs;
 use crate::handlers::init_producer_id::init_producer_id;
 use crate::handlers::list_offsets::list_offsets;
 use crate::handlers::metadata::metadata;
@@ -99,6 +101,9 @@ impl Service for Broker {
                 None => Reply::Close,
                 Some(body) => encode(&request, version, &describe_configs(&self, &body).await),
             },
+            ApiKey::AlterConfigs | ApiKey::IncrementalAlterConfigs => {
+                self.change_configs(&request).await
+            }
             ApiKey::CreatePartitions => match decode(&request) {
                 None => Reply::Close,
                 Some(body) => encode(&request, version, &create_partitions(&self, body).await),
@@ -122,6 +127,23 @@ impl Service for Broker {
 }
 
 impl Broker {
+    async fn change_configs(&self, request: &Request) -> Reply {
+        let version = request.header.api_version;
+        if request.api == ApiKey::AlterConfigs {
+            return match decode(request) {
+                None => Reply::Close,
+                Some(body) => encode(request, version, &alter_configs(self, body).await),
+            };
+        }
+        match decode(request) {
+            None => Reply::Close,
+            Some(body) => {
+                let response = incremental_alter_configs(self, body).await;
+                encode(request, version, &response)
+            }
+        }
+    }
+
     /// An unknown version is answered in version 0, which every client reads.
     fn versions(&self, request: &Request) -> Reply {
         let version = request.header.api_version;

@@ -1,6 +1,7 @@
 //! Requests and responses as one type each, for whoever carries them without looking inside.
 
 use bytes::Bytes;
+use net_protocol::alter_configs::{AlterConfigsRequest, AlterConfigsResponse};
 use net_protocol::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
 use net_protocol::create_partitions::{CreatePartitionsRequest, CreatePartitionsResponse};
 use net_protocol::create_topics::{CreateTopicsRequest, CreateTopicsResponse};
@@ -13,6 +14,9 @@ use net_protocol::describe_topic_partitions::{
 };
 use net_protocol::fetch::{FetchRequest, FetchResponse};
 use net_protocol::find_coordinator::{FindCoordinatorRequest, FindCoordinatorResponse};
+use net_protocol::incremental_alter_configs::{
+    IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
+};
 use net_protocol::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
 use net_protocol::list_offsets::{ListOffsetsRequest, ListOffsetsResponse};
 use net_protocol::metadata::{MetadataRequest, MetadataResponse};
@@ -123,6 +127,8 @@ calls! {
     DeleteRecords(DeleteRecordsRequest, DeleteRecordsResponse);
     OffsetForLeaderEpoch(OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse);
     DescribeConfigs(DescribeConfigsRequest, DescribeConfigsResponse);
+    AlterConfigs(AlterConfigsRequest, AlterConfigsResponse);
+    IncrementalAlterConfigs(IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse);
     CreatePartitions(CreatePartitionsRequest, CreatePartitionsResponse);
     DescribeCluster(DescribeClusterRequest, DescribeClusterResponse);
     DescribeTopicPartitions(DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse);

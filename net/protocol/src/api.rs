@@ -88,8 +88,12 @@ apis! {
     OffsetForLeaderEpoch = 23, versions 2-4, flexible 4+, advertised 2-4;
     /// Shows settings.
     DescribeConfigs = 32, versions 1-4, flexible 4+, advertised 1-4;
+    /// Replaces settings.
+    AlterConfigs = 33, versions 0-2, flexible 2+, advertised 0-2;
     /// Adds partitions to topics.
     CreatePartitions = 37, versions 0-3, flexible 2+, advertised 0-3;
+    /// Changes settings.
+    IncrementalAlterConfigs = 44, versions 0-1, flexible 1+, advertised 0-1;
     /// Names the nodes of the cluster.
     DescribeCluster = 60, versions 0-2, flexible 0+, advertised 0-2;
     /// Describes partitions page by page.

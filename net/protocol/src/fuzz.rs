@@ -41,7 +41,9 @@ by_api! {
     InitProducerId: init_producer_id, InitProducerIdRequest, InitProducerIdResponse;
     OffsetForLeaderEpoch: offset_for_leader_epoch, OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse;
     DescribeConfigs: describe_configs, DescribeConfigsRequest, DescribeConfigsResponse;
+    AlterConfigs: alter_configs, AlterConfigsRequest, AlterConfigsResponse;
     CreatePartitions: create_partitions, CreatePartitionsRequest, CreatePartitionsResponse;
+    IncrementalAlterConfigs: incremental_alter_configs, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse;
     DescribeCluster: describe_cluster, DescribeClusterRequest, DescribeClusterResponse;
     DescribeTopicPartitions: describe_topic_partitions, DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse;
 }

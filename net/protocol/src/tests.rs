@@ -34,6 +34,10 @@ macro_rules! for_each_message {
         $call!(OffsetForLeaderEpochResponse, offset_for_leader_epoch);
         $call!(DescribeConfigsRequest, describe_configs);
         $call!(DescribeConfigsResponse, describe_configs);
+        $call!(AlterConfigsRequest, alter_configs);
+        $call!(AlterConfigsResponse, alter_configs);
+        $call!(IncrementalAlterConfigsRequest, incremental_alter_configs);
+        $call!(IncrementalAlterConfigsResponse, incremental_alter_configs);
         $call!(CreatePartitionsRequest, create_partitions);
         $call!(CreatePartitionsResponse, create_partitions);
         $call!(DescribeClusterRequest, describe_cluster);

@@ -8,7 +8,7 @@
 //! | `create_topics`       | name, counts, assignment, settings, limits | Topic, Partition each, Config each |
 //! | `create_partitions`   | unknown topic, count, assignment, limits   | Partition each                    |
 //! | `delete_topics`       | unknown, named twice                       | TopicRemoved                      |
-//! | `alter_topic_configs` | unknown topic, setting, value              | Config each                       |
+//! | `alter_configs`       | unknown topic, setting, value              | Config each                       |
 //! | `allocate_producer_ids` | the broker's epoch is stale              | ProducerIds                       |
 //!
 //! Keeps:
@@ -29,7 +29,7 @@ mod delete_topics;
 mod producer_ids;
 
 pub use brokers::BrokerRegistration;
-pub use configs::{AlterTopicConfigs, ConfigChange};
+pub use configs::{AlterConfigs, ConfigChange, ConfigTarget, ResourceChanges};
 pub use create_partitions::{AddedPartitions, CreatePartitions, NewPartitions};
 pub use create_topics::{AssignedPartition, CreateTopics, CreatedTopic, NewTopic};
 pub use delete_topics::{DeletedTopic, TopicSelector};
@@ -38,7 +38,7 @@ pub use producer_ids::ProducerIdBlock;
 use crate::delta::MetadataDelta;
 use crate::error::ReplayError;
 use crate::image::MetadataImage;
-use crate::record::MetadataRecord;
+use crate::record::{ConfigResource, MetadataRecord};
 use engine_config::BrokerConfig;
 use engine_model::{NodeId, Offset, TopicId, TopicName};
 use std::collections::{BTreeMap, BTreeSet};
@@ -76,6 +76,9 @@ pub struct Controller {
     image: MetadataImage,
     /// Names with `.` or `_`, by what they are when both are `_`: the ones that can collide.
     collision_keys: BTreeMap<String, TopicName>,
+    /// The settings the node was started with.
+    base: Arc<BrokerConfig>,
+    /// The settings in force: those, under what clients changed since.
     config: Arc<BrokerConfig>,
 }
 
@@ -85,6 +88,7 @@ impl Controller {
         Self {
             image: MetadataImage::default(),
             collision_keys: BTreeMap::new(),
+            base: config.clone(),
             config,
         }
     }
@@ -92,6 +96,11 @@ impl Controller {
     /// The metadata as of the last record replayed, committed or not.
     pub fn image(&self) -> &MetadataImage {
         &self.image
+    }
+
+    /// The settings of this node as of the last record replayed.
+    pub fn config(&self) -> &Arc<BrokerConfig> {
+        &self.config
     }
 
     /// Applies the record at `offset`, which must be the next one, and notes in `delta` what it
@@ -118,7 +127,15 @@ impl Controller {
             }
             _ => {}
         }
-        self.image.apply(offset, record, delta)
+        self.image.apply(offset, record, delta)?;
+        if let MetadataRecord::Config {
+            resource: ConfigResource::Broker(_) | ConfigResource::AllBrokers,
+            ..
+        } = record
+        {
+            self.config = Arc::new(self.image.broker_config(&self.base).0);
+        }
+        Ok(())
     }
 }
 

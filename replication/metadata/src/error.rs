@@ -2,7 +2,7 @@
 //!
 //! The texts were compared with Apache Kafka 4.3.1's answers.
 
-use engine_config::TopicConfigError;
+use engine_config::{DynamicConfigError, TopicConfigError};
 use engine_model::{ErrorCode, NodeId, Offset, PartitionIndex, ProducerId, TopicId};
 
 /// Why a record does not follow from those before it. The replica must stop.
@@ -341,16 +341,50 @@ impl DeleteTopicError {
     }
 }
 
-/// Why settings were not changed.
+/// Why the settings of a resource were not changed.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AlterConfigsError {
     /// There is no such topic.
-    #[error("This server does not host this topic-partition.")]
-    UnknownTopic,
+    #[error("The topic '{name}' does not exist.")]
+    UnknownTopic {
+        /// The name.
+        name: String,
+    },
+    /// Not a topic's name.
+    #[error("Topic name is invalid: {reason}")]
+    InvalidName {
+        /// Why not.
+        reason: String,
+    },
+    /// No topic is named; for brokers alone that means all of them.
+    #[error("Default topic resources are not allowed.")]
+    NoTopic,
     /// The request changes a setting more than once.
     #[error("Error due to duplicate config keys")]
     DuplicateKey,
+    /// Settings without a value.
+    #[error("Null value not supported for : {keys}")]
+    Null {
+        /// Their names, with commas between them.
+        keys: String,
+    },
+    /// Only lists have items.
+    #[error("Can't {verb} to key {key} because its type is not LIST.")]
+    NotAList {
+        /// Kafka's word for what was asked.
+        verb: &'static str,
+        /// The setting.
+        key: String,
+    },
+    /// Only lists have items.
+    #[error("Config value {verb} is not allowed for config key: {key}")]
+    NotABrokerList {
+        /// Kafka's word for what was asked.
+        verb: &'static str,
+        /// The setting.
+        key: String,
+    },
     /// A value is longer than what is stored.
     #[error("Invalid value for configuration {key}: it has more than {max} bytes")]
     TooLong {
@@ -359,18 +393,31 @@ pub enum AlterConfigsError {
         /// The limit.
         max: usize,
     },
-    /// A setting is wrong.
+    /// A topic's setting is wrong.
     #[error(transparent)]
-    Config(#[from] TopicConfigError),
+    Topic(#[from] TopicConfigError),
+    /// A broker's setting is wrong.
+    #[error(transparent)]
+    Broker(#[from] DynamicConfigError),
+    /// The records of the request are too many to be kept together.
+    #[error("Unable to perform excessively large batch operation.")]
+    TooLarge,
 }
 
 impl AlterConfigsError {
     /// Kafka's code.
     pub fn error_code(&self) -> ErrorCode {
         match self {
-            Self::UnknownTopic => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
-            Self::DuplicateKey => ErrorCode::INVALID_REQUEST,
-            Self::TooLong { .. } | Self::Config(_) => ErrorCode::INVALID_CONFIG,
+            Self::UnknownTopic { .. } => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+            Self::InvalidName { .. } => ErrorCode::INVALID_TOPIC_EXCEPTION,
+            Self::NoTopic | Self::DuplicateKey | Self::Null { .. } | Self::Broker(_) => {
+                ErrorCode::INVALID_REQUEST
+            }
+            Self::NotAList { .. }
+            | Self::NotABrokerList { .. }
+            | Self::TooLong { .. }
+            | Self::Topic(_) => ErrorCode::INVALID_CONFIG,
+            Self::TooLarge => ErrorCode::POLICY_VIOLATION,
         }
     }
 }

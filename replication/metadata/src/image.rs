@@ -8,6 +8,7 @@
 mod apply;
 
 use crate::record::{BrokerRecord, ConfigResource};
+use engine_config::BrokerConfig;
 use engine_model::{
     ClusterId, DirectoryId, HashMap, LeaderEpoch, NodeId, Offset, PartitionIndex, ProducerId,
     TopicId, TopicName, TopicPartition,
@@ -177,6 +178,14 @@ impl MetadataImage {
             ConfigResource::Broker(node_id) => self.broker_configs.get(&Some(node_id)),
             ConfigResource::AllBrokers => self.broker_configs.get(&None),
         }
+    }
+
+    /// The settings in force of a broker that was started with `base`, and the names of changed ones
+    /// that do not hold.
+    pub fn broker_config(&self, base: &BrokerConfig) -> (BrokerConfig, Vec<String>) {
+        let all = self.configs(ConfigResource::AllBrokers);
+        let own = self.configs(ConfigResource::Broker(base.node_id));
+        base.with_dynamic(all, own)
     }
 
     /// The first producer id that nobody has.

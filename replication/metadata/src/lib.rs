@@ -18,9 +18,9 @@ mod record;
 
 pub use batch::{MetadataBatchError, decode_batch, encode_batches};
 pub use controller::{
-    AddedPartitions, AlterTopicConfigs, AssignedPartition, BrokerRegistration, ConfigChange,
-    Controller, CreatePartitions, CreateTopics, CreatedTopic, DeletedTopic, NewPartitions,
-    NewTopic, Outcome, ProducerIdBlock, TopicSelector,
+    AddedPartitions, AlterConfigs, AssignedPartition, BrokerRegistration, ConfigChange,
+    ConfigTarget, Controller, CreatePartitions, CreateTopics, CreatedTopic, DeletedTopic,
+    NewPartitions, NewTopic, Outcome, ProducerIdBlock, ResourceChanges, TopicSelector,
 };
 pub use delta::MetadataDelta;
 pub use error::{

@@ -201,7 +201,7 @@ impl ControllerRequest {
             Self::CreateTopics(_) => ControllerResponse::CreateTopics(Err(error)),
             Self::CreatePartitions(_) => ControllerResponse::CreatePartitions(Err(error)),
             Self::DeleteTopics(_) => ControllerResponse::DeleteTopics(Err(error)),
-            Self::AlterTopicConfigs(_) => ControllerResponse::AlterTopicConfigs(Err(error)),
+            Self::AlterConfigs(_) => ControllerResponse::AlterConfigs(Err(error)),
             Self::AllocateProducerIds => ControllerResponse::AllocateProducerIds(Err(error)),
         }
     }

@@ -24,6 +24,7 @@ pub use replica_manager::{
 };
 pub use replication_partition::{Acks, OfflineCause, Refusal, WaitError};
 pub use request::{
-    ControllerRequest, ControllerResponse, CreatePartitionsAnswer, CreateTopicsAnswer,
-    DeleteTopicsAnswer, NewLog, ShardAnswer, ShardLink, ShardRequest, ShardUnreachable,
+    AlterConfigsAnswer, ControllerRequest, ControllerResponse, CreatePartitionsAnswer,
+    CreateTopicsAnswer, DeleteTopicsAnswer, NewLog, ShardAnswer, ShardLink, ShardRequest,
+    ShardUnreachable,
 };

@@ -1,27 +1,10 @@
 //! A topic's settings as its logs understand them.
 
 use engine_codec::Compression;
-use engine_config::{
-    BrokerConfig, CompressionType, Durability, TimestampType, TopicConfig, TopicConfigError,
-};
+use engine_config::{BrokerConfig, CompressionType, Durability, TimestampType, TopicConfig};
 use engine_log::LogConfig;
 use engine_model::TopicName;
 use replication_metadata::limits;
-use std::collections::BTreeMap;
-
-/// The settings of a topic that are in force, and why its own are not if they are not.
-///
-/// They were checked when they were stored; the broker's defaults may have changed since so that
-/// they cannot stand beside them. Then the broker's hold.
-pub(crate) fn topic_config(
-    overrides: &BTreeMap<String, String>,
-    broker: &BrokerConfig,
-) -> (TopicConfig, Option<TopicConfigError>) {
-    match TopicConfig::from_overrides(overrides, broker) {
-        Ok(config) => (config, None),
-        Err(error) => (broker.default_topic_config.clone(), Some(error)),
-    }
-}
 
 /// The settings of the logs of a topic.
 ///

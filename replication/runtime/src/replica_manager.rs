@@ -43,7 +43,10 @@ pub struct ReplicaManager {
     shard: ShardId,
     shards: usize,
     node_id: NodeId,
-    config: Arc<BrokerConfig>,
+    /// The settings the node was started with.
+    base: Arc<BrokerConfig>,
+    /// The settings in force here; a copy of this shard's own.
+    config: RefCell<Rc<BrokerConfig>>,
     image: RefCell<Arc<MetadataImage>>,
     replicas: RefCell<HashMap<TopicPartition, Rc<PartitionReplica>>>,
     on_change: RefCell<Option<Rc<OnChange>>>,
@@ -57,7 +60,8 @@ impl ReplicaManager {
             shard: parts.shard,
             shards: parts.shards,
             node_id: parts.config.node_id,
-            config: parts.config,
+            config: RefCell::new(Rc::new((*parts.config).clone())),
+            base: parts.config,
             image: RefCell::default(),
             replicas: RefCell::default(),
             on_change: RefCell::default(),
@@ -73,6 +77,11 @@ impl ReplicaManager {
     /// The metadata this shard follows.
     pub fn image(&self) -> Arc<MetadataImage> {
         self.image.borrow().clone()
+    }
+
+    /// The settings in force: what the node was started with, under what clients changed since.
+    pub fn config(&self) -> Rc<BrokerConfig> {
+        self.config.borrow().clone()
     }
 
     /// The shard a partition lives on.

@@ -5,7 +5,7 @@ use core::pin::Pin;
 use engine_log::{LogConfig, StorageError};
 use engine_model::{ShardId, TopicPartition};
 use replication_metadata::{
-    AddedPartitions, AlterConfigsError, AlterTopicConfigs, CreatePartitions, CreatePartitionsError,
+    AddedPartitions, AlterConfigs, AlterConfigsError, CreatePartitions, CreatePartitionsError,
     CreateTopicError, CreateTopics, CreatedTopic, DeleteTopicError, DeletedTopic, MetadataDelta,
     MetadataImage, ProducerIdBlock, TopicSelector,
 };
@@ -76,8 +76,8 @@ pub enum ControllerRequest {
     CreatePartitions(CreatePartitions),
     /// Delete topics.
     DeleteTopics(Vec<TopicSelector>),
-    /// Change settings of a topic.
-    AlterTopicConfigs(AlterTopicConfigs),
+    /// Change settings.
+    AlterConfigs(AlterConfigs),
     /// Give this node more producer ids.
     AllocateProducerIds,
 }
@@ -89,6 +89,9 @@ pub type CreatePartitionsAnswer = Vec<(String, Result<AddedPartitions, CreatePar
 /// What became of each topic, in the order of the request.
 pub type DeleteTopicsAnswer = Vec<Result<DeletedTopic, DeleteTopicError>>;
 
+/// What became of each resource, in the order of the request.
+pub type AlterConfigsAnswer = Vec<Result<(), AlterConfigsError>>;
+
 /// The controller's answer to the request of the same name. What it tells of is committed, and
 /// every shard has applied it.
 #[derive(Clone, Debug)]
@@ -99,8 +102,8 @@ pub enum ControllerResponse {
     CreatePartitions(Result<CreatePartitionsAnswer, ControllerError>),
     /// What became of the topics.
     DeleteTopics(Result<DeleteTopicsAnswer, ControllerError>),
-    /// Whether the settings changed.
-    AlterTopicConfigs(Result<Result<(), AlterConfigsError>, ControllerError>),
+    /// What became of the resources.
+    AlterConfigs(Result<AlterConfigsAnswer, ControllerError>),
     /// Ids that nobody else has.
     AllocateProducerIds(Result<ProducerIdBlock, ControllerError>),
 }

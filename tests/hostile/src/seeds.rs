@@ -6,6 +6,7 @@ use engine_model::{
     LeaderEpoch, NodeId, Offset, PartitionIndex, ProducerEpoch, ProducerId, Sequence, Timestamp,
     TopicId,
 };
+use net_protocol::alter_configs::{self, AlterConfigsRequest};
 use net_protocol::api_versions::ApiVersionsRequest;
 use net_protocol::create_partitions::{
     CreatePartitionsAssignment, CreatePartitionsRequest, CreatePartitionsTopic,
@@ -22,6 +23,7 @@ use net_protocol::describe_configs::{DescribeConfigsRequest, DescribeConfigsReso
 use net_protocol::describe_topic_partitions::{DescribeTopicPartitionsRequest, TopicRequest};
 use net_protocol::fetch::{FetchPartition, FetchRequest, FetchTopic, ForgottenTopic};
 use net_protocol::find_coordinator::FindCoordinatorRequest;
+use net_protocol::incremental_alter_configs::{self, IncrementalAlterConfigsRequest};
 use net_protocol::init_producer_id::InitProducerIdRequest;
 use net_protocol::list_offsets::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
 use net_protocol::metadata::{MetadataRequest, MetadataRequestTopic};
@@ -223,6 +225,40 @@ fn add_admin(found: &mut Vec<Seed>, name: &str) {
         ..OffsetForLeaderEpochRequest::default()
     };
     add(found, &request, None);
+    for (resource_type, resource_name, setting, value) in [
+        (2, "fuzz-a", "cleanup.policy", "compact"),
+        (4, "1", "log.cleanup.policy", "delete"),
+    ] {
+        let request = AlterConfigsRequest {
+            resources: vec![alter_configs::AlterConfigsResource {
+                resource_type,
+                resource_name: resource_name.into(),
+                configs: vec![alter_configs::AlterableConfig {
+                    name: setting.into(),
+                    value: Some(value.into()),
+                }],
+            }],
+            validate_only: false,
+        };
+        add(found, &request, None);
+        let request = IncrementalAlterConfigsRequest {
+            resources: vec![incremental_alter_configs::AlterConfigsResource {
+                resource_type,
+                resource_name: resource_name.into(),
+                configs: [0, 2, 3, 1]
+                    .map(
+                        |config_operation| incremental_alter_configs::AlterableConfig {
+                            name: setting.into(),
+                            config_operation,
+                            value: Some(value.into()),
+                        },
+                    )
+                    .into(),
+            }],
+            validate_only: false,
+        };
+        add(found, &request, None);
+    }
     for (resource_type, resource_name) in [(2, name), (4, "1")] {
         let request = DescribeConfigsRequest {
             resources: vec![DescribeConfigsResource {

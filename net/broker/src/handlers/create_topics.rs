@@ -120,7 +120,7 @@ fn result(
 
 /// Every setting of the topic.
 fn configs(broker: &Broker, created: &CreatedTopic) -> Vec<CreatableTopicConfigs> {
-    topic_entries(broker.config(), &created.configs)
+    topic_entries(&broker.config(), &created.configs)
         .map(|entry| CreatableTopicConfigs {
             name: Text::from_static(entry.setting.key),
             value: entry.value,

@@ -10,19 +10,19 @@ use net_protocol::describe_configs::{
     DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult,
     DescribeConfigsResponse, DescribeConfigsResult,
 };
-use replication_metadata::MetadataImage;
+use replication_metadata::{ConfigResource, MetadataImage};
 use tracing::level_filters::LevelFilter;
 
 use crate::broker::Broker;
-use crate::config_entries::{ConfigEntry, broker_entries, topic_entries};
+use crate::config_entries::{ConfigEntry, all_broker_entries, broker_entries, topic_entries};
 use crate::error::Fault;
 
 /// Kafka's numbers of the kinds of resources.
-const TOPIC: i8 = 2;
-const BROKER: i8 = 4;
-const BROKER_LOGGER: i8 = 8;
-const CLIENT_METRICS: i8 = 16;
-const GROUP: i8 = 32;
+pub(super) const TOPIC: i8 = 2;
+pub(super) const BROKER: i8 = 4;
+pub(super) const BROKER_LOGGER: i8 = 8;
+pub(super) const CLIENT_METRICS: i8 = 16;
+pub(super) const GROUP: i8 = 32;
 
 /// The logger all others follow, and where its level comes from by Kafka's number.
 const ROOT_LOGGER: Text = Text::from_static("root");
@@ -96,14 +96,29 @@ fn describe(
             let topic = image
                 .topic_named(name)
                 .ok_or_else(|| Fault::code(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION))?;
-            let entries = topic_entries(config, &topic.configs);
+            let entries = topic_entries(&config, &topic.configs);
             Ok(select(resource, entries, detail))
         }
-        // What holds for all brokers and was not given at their start: nothing can be yet.
-        BROKER if name.is_empty() => Ok(Vec::new()),
+        // What was changed for all brokers.
+        BROKER if name.is_empty() => {
+            let all = image.configs(ConfigResource::AllBrokers);
+            let entries = all.into_iter().flat_map(all_broker_entries);
+            Ok(entries
+                .filter(|entry| is_wanted(resource, &entry.name))
+                .map(|mut entry| {
+                    if !detail.synonyms {
+                        entry.synonyms.clear();
+                    }
+                    if !detail.documentation {
+                        entry.documentation = None;
+                    }
+                    entry
+                })
+                .collect())
+        }
         BROKER => {
             check_broker(name, config.node_id.0, " or empty string,")?;
-            Ok(select(resource, broker_entries(config), detail))
+            Ok(select(resource, broker_entries(&config), detail))
         }
         BROKER_LOGGER if name.is_empty() => Err(invalid("Broker id must not be empty")),
         BROKER_LOGGER => {

@@ -100,7 +100,8 @@ pub(crate) fn advertised_brokers(
     client: &Client,
 ) -> impl Iterator<Item = MetadataResponseBroker> {
     let (host, port) = broker.advertised().address(client.local_addr());
-    let rack = broker.config().rack.as_deref().map(Text::from);
+    let config = broker.config();
+    let rack = config.rack.as_deref().map(Text::from);
     let nodes: Vec<NodeId> = broker
         .image()
         .brokers()

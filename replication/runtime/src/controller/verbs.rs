@@ -2,15 +2,16 @@
 
 use super::ControllerDriver;
 use crate::error::ControllerError;
-use crate::log_config::{log_config, topic_config};
+use crate::log_config::log_config;
 use crate::request::{
-    ControllerRequest, ControllerResponse, CreatePartitionsAnswer, CreateTopicsAnswer,
-    DeleteTopicsAnswer, NewLog, ShardRequest,
+    AlterConfigsAnswer, ControllerRequest, ControllerResponse, CreatePartitionsAnswer,
+    CreateTopicsAnswer, DeleteTopicsAnswer, NewLog, ShardRequest,
 };
+use engine_config::TopicConfig;
 use engine_log::{LogConfig, home_shard};
 use engine_model::{ShardId, TopicId, TopicName, TopicPartition};
 use replication_metadata::{
-    AlterConfigsError, AlterTopicConfigs, CreatePartitions, CreatePartitionsError,
+    AlterConfigs, AlterConfigsError, Controller, CreatePartitions, CreatePartitionsError,
     CreateTopicError, CreateTopics, MetadataBatchError, MetadataRecord, ProducerIdBlock,
     TopicSelector, encode_batches,
 };
@@ -31,8 +32,8 @@ impl ControllerDriver {
             ControllerRequest::DeleteTopics(selectors) => {
                 ControllerResponse::DeleteTopics(self.delete_topics(&selectors).await)
             }
-            ControllerRequest::AlterTopicConfigs(request) => {
-                ControllerResponse::AlterTopicConfigs(self.alter_topic_configs(&request).await)
+            ControllerRequest::AlterConfigs(request) => {
+                ControllerResponse::AlterConfigs(self.alter_configs(&request).await)
             }
             ControllerRequest::AllocateProducerIds => {
                 ControllerResponse::AllocateProducerIds(self.allocate_producer_ids().await)
@@ -125,11 +126,14 @@ impl ControllerDriver {
         &self,
         topics: impl Iterator<Item = (TopicId, &'a TopicName, &'a BTreeMap<String, String>)>,
     ) -> BTreeMap<TopicId, LogConfig> {
+        let machine = self.machine.borrow();
+        // In force: what clients changed counts for what is created after it.
+        let config = machine.as_ref().map_or(&self.config, Controller::config);
         topics
             .map(|(topic_id, name, configs)| {
                 // The shards tell where a topic's own settings do not hold.
-                let (topic, _) = topic_config(configs, &self.config);
-                (topic_id, log_config(name, &topic, &self.config))
+                let (topic, _) = TopicConfig::in_force(configs, config);
+                (topic_id, log_config(name, &topic, config))
             })
             .collect()
     }
@@ -173,19 +177,27 @@ impl ControllerDriver {
         Ok(outcome.response)
     }
 
-    async fn alter_topic_configs(
+    async fn alter_configs(
         &self,
-        request: &AlterTopicConfigs,
-    ) -> Result<Result<(), AlterConfigsError>, ControllerError> {
-        let outcome = match self.ask(|machine| machine.alter_topic_configs(request))? {
-            Ok(outcome) => outcome,
-            Err(refused) => return Ok(Err(refused)),
-        };
-        if !outcome.records.is_empty() {
-            self.commit_and_publish(&outcome.records, outcome.is_atomic)
-                .await?;
+        request: &AlterConfigs,
+    ) -> Result<AlterConfigsAnswer, ControllerError> {
+        let outcome = self.ask(|machine| machine.alter_configs(request))?;
+        if outcome.records.is_empty() {
+            return Ok(outcome.response);
         }
-        Ok(Ok(()))
+        match encode_batches(&outcome.records, engine_rt::wall_clock(), outcome.is_atomic) {
+            Err(MetadataBatchError::TooLarge { .. }) => {
+                let refuse = |answer: Result<(), AlterConfigsError>| {
+                    answer.and(Err(AlterConfigsError::TooLarge))
+                };
+                return Ok(outcome.response.into_iter().map(refuse).collect());
+            }
+            Err(error) => return Err(error.into()),
+            Ok(_) => {}
+        }
+        self.commit_and_publish(&outcome.records, outcome.is_atomic)
+            .await?;
+        Ok(outcome.response)
     }
 
     async fn allocate_producer_ids(&self) -> Result<ProducerIdBlock, ControllerError> {
@@ -196,10 +208,7 @@ impl ControllerDriver {
         block.map_err(ControllerError::ProducerIds)
     }
 
-    fn ask<R>(
-        &self,
-        verb: impl FnOnce(&replication_metadata::Controller) -> R,
-    ) -> Result<R, ControllerError> {
+    fn ask<R>(&self, verb: impl FnOnce(&Controller) -> R) -> Result<R, ControllerError> {
         self.machine
             .borrow()
             .as_ref()

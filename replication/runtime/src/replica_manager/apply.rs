@@ -1,7 +1,7 @@
 //! Following the metadata: what the controller asks of a shard.
 
 use super::ReplicaManager;
-use crate::log_config::{log_config, topic_config};
+use crate::log_config::log_config;
 use crate::partition_replica::{OnChange, PartitionReplica};
 use crate::request::{NewLog, ShardAnswer, ShardRequest};
 use engine_config::TopicConfig;
@@ -72,6 +72,10 @@ impl ReplicaManager {
             return;
         }
         let mut gone: Vec<TopicPartition> = Vec::new();
+        let is_all_new = delta.is_none_or(|delta| delta.broker_configs);
+        if is_all_new {
+            self.follow_broker_configs(&image);
+        }
         match delta {
             None => {
                 for topic in image.topics() {
@@ -85,8 +89,14 @@ impl ReplicaManager {
                 );
             }
             Some(delta) => {
+                // What topics have by default may have changed.
+                let all = image.topics().filter(|_| is_all_new);
+                for topic in all {
+                    self.follow_topic(topic).await;
+                }
                 for topic_id in &delta.topics {
                     match image.topic(*topic_id) {
+                        Some(_) if is_all_new => {}
                         Some(topic) => self.follow_topic(topic).await,
                         None => gone.extend(self.partitions_here(&before, *topic_id)),
                     }
@@ -106,6 +116,15 @@ impl ReplicaManager {
         }
     }
 
+    fn follow_broker_configs(&self, image: &MetadataImage) {
+        let (config, idle) = image.broker_config(&self.base);
+        if !idle.is_empty() {
+            let settings = idle.join(", ");
+            tracing::warn!(shard = %self.shard, settings, "changed settings do not hold here");
+        }
+        *self.config.borrow_mut() = Rc::new(config);
+    }
+
     /// The partitions of a topic that live on this shard.
     fn partitions_here(&self, image: &MetadataImage, topic_id: TopicId) -> Vec<TopicPartition> {
         let topic = image.topic(topic_id);
@@ -122,11 +141,12 @@ impl ReplicaManager {
     }
 
     async fn follow_topic(self: &Rc<Self>, topic: &TopicImage) {
-        let (topic_config, refused) = topic_config(&topic.configs, &self.config);
-        if let Some(error) = refused {
-            tracing::warn!(topic = %topic.name, %error, "the broker's settings hold instead");
+        let broker = self.config();
+        let (topic_config, wrong) = TopicConfig::in_force(&topic.configs, &broker);
+        if let Some(error) = wrong {
+            tracing::warn!(topic = %topic.name, %error, "a setting of the topic does not stand");
         }
-        let config = log_config(&topic.name, &topic_config, &self.config);
+        let config = log_config(&topic.name, &topic_config, &broker);
         for (partition, image) in topic.numbered_partitions() {
             let here = TopicPartition {
                 topic_id: topic.id,

@@ -2,7 +2,7 @@
 
 use super::ReplicaManager;
 use crate::error::ReplicaError;
-use crate::log_config::topic_config;
+use engine_config::TopicConfig;
 use engine_log::ReadError;
 use engine_model::{LeaderEpoch, Offset, TopicPartition};
 
@@ -39,7 +39,7 @@ impl ReplicaManager {
         let Some(topic) = image.topic(partition.topic_id) else {
             return false;
         };
-        let (config, _) = topic_config(&topic.configs, &self.config);
+        let (config, _) = TopicConfig::in_force(&topic.configs, &self.config());
         let policy = config.cleanup_policy;
         policy.compact && !policy.delete
     }

@@ -4,7 +4,7 @@ use crate::rig::*;
 use core::time::Duration;
 use engine_model::{ErrorCode, Offset, PartitionIndex, TopicPartition};
 use engine_rt::sim::Simulation;
-use replication_metadata::{AlterTopicConfigs, ConfigChange};
+use replication_metadata::{AlterConfigs, ConfigChange, ConfigTarget, ResourceChanges};
 use replication_runtime::{
     Acks, ControllerRequest, ControllerResponse, OffsetTarget, ReplicaError,
 };
@@ -168,17 +168,19 @@ fn changed_settings_are_in_force_on_every_shard_when_the_answer_comes() {
             "durability".to_owned(),
             ConfigChange::Set(Some("fsync".to_owned())),
         )];
-        let request = AlterTopicConfigs {
-            topic_id: created.topic_id,
-            changes,
+        let request = AlterConfigs {
+            resources: vec![ResourceChanges {
+                target: ConfigTarget::Topic("t".to_owned()),
+                changes,
+                replace: false,
+            }],
+            validate_only: false,
         };
-        let answer = node
-            .ask(ControllerRequest::AlterTopicConfigs(request))
-            .await;
-        assert!(matches!(
-            answer,
-            ControllerResponse::AlterTopicConfigs(Ok(Ok(())))
-        ));
+        let answer = node.ask(ControllerRequest::AlterConfigs(request)).await;
+        let ControllerResponse::AlterConfigs(Ok(answers)) = answer else {
+            panic!("{answer:?}");
+        };
+        assert_eq!(answers, [Ok(())]);
         assert!((0..6).all(|number| durability(number) == engine_log::Durability::Fsync));
     })
     .unwrap();

@@ -143,7 +143,7 @@ fn settings_are_told_with_where_they_come_from() {
         assert_eq!(
             told,
             [
-                ("log.segment.bytes", Some("2097152"), 4, true),
+                ("log.segment.bytes", Some("2097152"), 4, false),
                 ("num.partitions", Some("1"), 5, true)
             ]
         );

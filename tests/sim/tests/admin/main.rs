@@ -10,6 +10,7 @@
     reason = "test code: a failure is the report"
 )]
 
+mod alter_configs;
 mod configs;
 mod epochs;
 mod many;

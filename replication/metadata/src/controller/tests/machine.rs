@@ -153,21 +153,13 @@ fn run(rig: &mut Rig, history: &mut History, step: &Step) {
             }
         }
         Step::Alter { name, key, delete } => {
-            let Some(topic) = rig.controller.image().topic_named(NAMES[*name]) else {
-                return;
-            };
             let (key, value) = CONFIGS[*key];
             let change = match delete {
                 true => ConfigChange::Delete,
                 false => ConfigChange::Set(Some(value.to_owned())),
             };
-            let request = AlterTopicConfigs {
-                topic_id: topic.id,
-                changes: vec![(key.to_owned(), change)],
-            };
-            if let Ok(outcome) = rig.controller.alter_topic_configs(&request) {
-                rig.commit(outcome);
-            }
+            let outcome = rig.alter(NAMES[*name], vec![(key.to_owned(), change)]);
+            rig.commit(outcome);
         }
         Step::ProducerIds { node } => {
             let epoch = epoch_of(rig, *node);
