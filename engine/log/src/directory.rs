@@ -114,15 +114,56 @@ pub async fn open(path: &Path, options: &StorageOptions) -> Result<Opened, OpenE
     if !root.exists(CURRENT).await? {
         refuse_foreign(&root, path).await?;
     }
-    let lock = match root.lock(LOCK).await {
-        Err(error) if error.is_locked() => {
-            return Err(OpenError::InUse {
-                path: path.display().to_string(),
-            });
-        }
-        other => other?,
-    };
+    let lock = lock(&root, path).await?;
     open_locked(root, lock, path, options, &StableEnds::default()).await
+}
+
+async fn lock(root: &Dir, path: &Path) -> Result<DirLock, OpenError> {
+    match root.lock(LOCK).await {
+        Err(error) if error.is_locked() => Err(OpenError::InUse {
+            path: path.display().to_string(),
+        }),
+        other => Ok(other?),
+    }
+}
+
+/// Opens and locks a directory that is there, for repair.
+pub(crate) async fn lock_directory(path: &Path) -> Result<(Dir, DirLock), OpenError> {
+    let root = Dir::open(path).await?;
+    let is_ours = |name: &str| {
+        [".lane", ".manifest"]
+            .iter()
+            .filter_map(|ending| name.strip_suffix(ending))
+            .any(|stem| FileId::parse(stem).is_some())
+    };
+    let entries = root.list().await?;
+    if !entries
+        .iter()
+        .any(|entry| entry.name == CURRENT || is_ours(&entry.name))
+    {
+        return Err(OpenError::Foreign {
+            path: path.display().to_string(),
+            found: entries
+                .first()
+                .map_or_else(|| "nothing".to_owned(), |e| e.name.clone()),
+        });
+    }
+    let lock = lock(&root, path).await?;
+    Ok((root, lock))
+}
+
+/// Reads CURRENT, or puts it together from the other files; whether it had to be.
+pub(crate) async fn read_current_or_rebuild(
+    root: &Dir,
+    path: &Path,
+) -> Result<(Current, bool), OpenError> {
+    match read_current(root, path).await {
+        Ok(Some(current)) => Ok((current, false)),
+        Ok(None) | Err(OpenError::Unreadable { .. }) => {
+            Ok((recovery::rebuild_current(root, path).await?, true))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 fn check_options(options: &StorageOptions) -> Result<(), OpenError> {

@@ -29,6 +29,7 @@ mod partition_log;
 pub use engine_model::planted;
 pub mod producers;
 mod recovery;
+mod repair;
 mod segment;
 mod store;
 mod store_core;
@@ -47,4 +48,5 @@ pub use partition_log::{
     AppendOptions, Appended, LogFailure, LogListener, LogState, Origin, PartitionLog, ReadAnswer,
     ReadOptions, TimestampOffset,
 };
+pub use repair::{AcceptLoss, RepairReport, RepairedLog, repair};
 pub use store::{Store, StoreSeed, StoreStats, home_shard};

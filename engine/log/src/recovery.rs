@@ -10,8 +10,13 @@ mod drain;
 mod log;
 mod manifest;
 mod publish;
+mod rebuild;
+mod repair;
 mod replay;
 mod scan;
+mod seen;
+
+pub(crate) use rebuild::rebuild_current;
 
 use crate::directory::{RecoveryReport, StableEnds, segments_directory};
 use crate::error::OpenError;
@@ -19,8 +24,9 @@ use crate::fence::FenceSignal;
 use crate::format::{Current, FileId};
 use crate::number::to_usize;
 use crate::options::StorageOptions;
+use crate::repair::{AcceptLoss, RepairReport};
 use crate::store::{StoreSeed, home_shard};
-use engine_model::{LogId, TopicPartition};
+use engine_model::{LogId, Offset, TopicPartition};
 use engine_rt::Dir;
 use log::RecoveringLog;
 use std::collections::BTreeMap;
@@ -53,6 +59,11 @@ struct Recovery<'a> {
     damaged_lanes: Vec<u16>,
     replayed_bytes: u64,
     report: RecoveryReport,
+    /// What may be given up: this is a repair.
+    accept: Option<&'a AcceptLoss>,
+    repair: RepairReport,
+    /// How far damaged logs went, by frames that nothing applies any more.
+    seen_ends: BTreeMap<LogId, Offset>,
 }
 
 /// Recovers the directory and begins a new run in it.
@@ -64,35 +75,85 @@ pub(crate) async fn recover(
     fence: &FenceSignal,
     ends: &StableEnds,
 ) -> Result<Recovered, OpenError> {
-    let run = before.run.saturating_add(1);
-    if !root.exists(segments_directory()).await? {
-        root.create_dir(segments_directory()).await?;
-        root.sync().await?;
-    }
-    let mut recovery = Recovery {
-        root,
-        segments: root.open_dir(segments_directory()).await?,
-        path,
-        options,
-        before,
-        run,
-        logs: BTreeMap::new(),
-        counters: vec![0; options.shards],
-        damaged_lanes: Vec::new(),
-        replayed_bytes: 0,
-        report: RecoveryReport::default(),
-    };
-    // Everything is read once before anything is written: what cannot be read refuses here.
-    let mut manifests = Vec::with_capacity(before.lanes.len());
-    for lane in &before.lanes {
-        manifests.push(recovery.read_manifest(lane).await?);
-    }
-    recovery.remove_failed_attempt().await?;
-    for (lane, manifest) in before.lanes.iter().zip(manifests) {
-        recovery.recover_lane(lane, manifest).await?;
-    }
-    recovery.drain_all().await?;
+    let mut recovery = Recovery::new(root, path, options, before, None).await?;
+    recovery.run().await?;
     recovery.publish(fence, ends).await
+}
+
+/// Recovers the directory, gives up what cannot be saved and may be, and begins a new run in it.
+pub(crate) async fn repair(
+    root: &Dir,
+    path: &Path,
+    options: &StorageOptions,
+    before: &Current,
+    accept: &AcceptLoss,
+) -> Result<RepairReport, OpenError> {
+    let mut recovery = Recovery::new(root, path, options, before, Some(accept)).await?;
+    recovery.run().await?;
+    let mut report = std::mem::take(&mut recovery.repair);
+    report.run = before.run;
+    if !accept.is_dry_run {
+        let fence = FenceSignal::default();
+        let recovered = recovery.publish(&fence, &StableEnds::default()).await?;
+        report.run = recovered.current.run;
+    }
+    Ok(report)
+}
+
+impl<'a> Recovery<'a> {
+    async fn new(
+        root: &'a Dir,
+        path: &'a Path,
+        options: &'a StorageOptions,
+        before: &'a Current,
+        accept: Option<&'a AcceptLoss>,
+    ) -> Result<Self, OpenError> {
+        if !root.exists(segments_directory()).await? {
+            root.create_dir(segments_directory()).await?;
+            root.sync().await?;
+        }
+        Ok(Self {
+            root,
+            segments: root.open_dir(segments_directory()).await?,
+            path,
+            options,
+            before,
+            run: before.run.saturating_add(1),
+            logs: BTreeMap::new(),
+            counters: vec![0; options.shards],
+            damaged_lanes: Vec::new(),
+            replayed_bytes: 0,
+            report: RecoveryReport::default(),
+            accept,
+            repair: RepairReport::default(),
+            seen_ends: BTreeMap::new(),
+        })
+    }
+
+    async fn run(&mut self) -> Result<(), OpenError> {
+        let before = self.before;
+        // Everything is read once before anything is written: what cannot be read refuses here.
+        let mut manifests = Vec::with_capacity(before.lanes.len());
+        for lane in &before.lanes {
+            manifests.push(match self.read_manifest(lane).await {
+                Err(OpenError::Unreadable { .. }) if self.accept.is_some() => {
+                    self.repair.lost_lanes.push(lane.lane);
+                    None
+                }
+                other => Some(other?),
+            });
+        }
+        if !self.is_dry_run() {
+            self.remove_failed_attempt().await?;
+        }
+        for (lane, manifest) in before.lanes.iter().zip(manifests) {
+            match manifest {
+                Some(manifest) => self.recover_lane(lane, manifest).await?,
+                None => self.damaged_lanes.push(lane.lane),
+            }
+        }
+        self.drain_all().await
+    }
 }
 
 impl Recovery<'_> {

@@ -5,6 +5,7 @@
 mod appends;
 mod faults;
 mod reads;
+mod repair;
 mod restarts;
 mod retention;
 mod support;

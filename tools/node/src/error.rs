@@ -74,7 +74,7 @@ impl NodeError {
                 "start the release that wrote it, or a newer one; this one changed nothing"
             }
             Self::Open(OpenError::Unreadable { .. } | OpenError::OtherDirectory { .. }) => {
-                "nothing was changed; restore the file from a copy if there is one"
+                "nothing was changed; `odradek storage repair` tells what can be saved"
             }
             Self::Listen { error, .. } if error.errno == EADDRINUSE => {
                 "another process listens there: stop it, or choose a port with --listen (port 0 picks a free one)"

@@ -10,6 +10,7 @@ mod doctor;
 mod log;
 mod record;
 mod start;
+mod storage;
 mod topic;
 
 pub use bench::{
@@ -22,6 +23,7 @@ pub use doctor::DoctorArguments;
 pub use log::{DumpArguments, LogVerb, StatArguments, VerifyArguments};
 pub use record::{CatArguments, ConsumeArguments, ProduceArguments, RecordVerb};
 pub use start::StartArguments;
+pub use storage::{RepairArguments, StorageVerb};
 pub use topic::{
     AlterArguments, CreateArguments, DeleteArguments, DescribeArguments, ListArguments,
     OffsetsArguments, TopicVerb, TrimArguments,
@@ -73,6 +75,9 @@ pub enum Noun {
     /// Look into a data directory without a broker
     #[command(subcommand)]
     Log(LogVerb),
+    /// Repair the storage of a broker that is stopped
+    #[command(subcommand)]
+    Storage(StorageVerb),
     /// Show the cluster and its brokers
     #[command(subcommand)]
     Cluster(ClusterVerb),

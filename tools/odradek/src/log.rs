@@ -15,6 +15,9 @@ mod walk;
 
 use crate::cli::{Global, LogVerb};
 use crate::failure::{Failure, Kind};
+use engine_model::TopicId;
+use std::collections::BTreeMap;
+use std::path::Path;
 
 /// Runs a verb.
 pub fn run(global: &Global, verb: &LogVerb) -> Result<(), Failure> {
@@ -23,6 +26,11 @@ pub fn run(global: &Global, verb: &LogVerb) -> Result<(), Failure> {
         LogVerb::Stat(arguments) => stat::run(global, arguments),
         LogVerb::Verify(arguments) => verify::run(global, arguments),
     }
+}
+
+/// The names of the topics of a data directory, as far as they can be read.
+pub fn topic_names(path: &Path) -> BTreeMap<TopicId, String> {
+    directory::Directory::load(path).map_or_else(|_| BTreeMap::new(), |directory| directory.names)
 }
 
 /// What ends a reading that met damage.

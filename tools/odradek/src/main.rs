@@ -19,6 +19,7 @@ mod properties;
 mod quantity;
 mod record;
 mod start;
+mod storage;
 mod time;
 mod topic;
 
@@ -56,6 +57,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Some(Noun::Record(verb)) => record::run(&cli.global, verb),
         Some(Noun::Bench(verb)) => bench::run(&cli.global, verb),
         Some(Noun::Log(verb)) => log::run(&cli.global, verb),
+        Some(Noun::Storage(verb)) => storage::run(&cli.global, verb),
         Some(Noun::Cluster(verb)) => cluster::run(&cli.global, *verb),
         Some(Noun::Config(verb)) => config::run(&cli.global, verb),
         Some(Noun::Completion(arguments)) => completion::run(arguments),

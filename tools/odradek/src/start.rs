@@ -8,6 +8,7 @@ mod directory;
 mod settings;
 mod signals;
 
+pub use banner::say;
 pub use settings::read as read_settings;
 pub use signals::exit_130_on_ctrl_c;
 

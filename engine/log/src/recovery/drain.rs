@@ -49,6 +49,10 @@ impl Recovery<'_> {
                 .iter()
                 .fold(0_u64, |sum, b| sum.saturating_add(b.len()));
             log.tail_bytes = log.tail_bytes.saturating_sub(drained);
+            if self.accept.is_some_and(|accept| accept.is_dry_run) {
+                self.replayed_bytes = self.replayed_bytes.saturating_sub(drained);
+                continue;
+            }
             let partition = log.partition;
             let mut writer = log.writer.take();
             let (rolling, now) = (Rolling::by_size(SEGMENT_BYTES), engine_rt::wall_clock());
@@ -109,6 +113,13 @@ impl Recovery<'_> {
                 self.finish(*id, writer).await?;
             }
         }
+        if let Some(accept) = self.accept {
+            self.look_for_ends().await?;
+            self.repair_logs(accept).await?;
+            if accept.is_dry_run {
+                return Ok(());
+            }
+        }
         self.segments.sync().await?;
         for id in ids {
             self.rebuild_producers(id).await?;
@@ -137,7 +148,7 @@ impl Recovery<'_> {
             let read = match segments.read(id, &list, &span).await {
                 Ok(read) if read.next_offset > offset => read,
                 Ok(_) => return Ok(()),
-                Err(error @ StorageError::Corrupt { .. }) => {
+                Err(error) if is_damage(&error) => {
                     self.quarantine(id, &error);
                     return Ok(());
                 }
@@ -157,5 +168,18 @@ impl Recovery<'_> {
             engine_rt::yield_if_due().await;
         }
         Ok(())
+    }
+}
+
+/// Whether it is the log that is damaged; other errors may pass.
+fn is_damage(error: &StorageError) -> bool {
+    match error {
+        StorageError::Corrupt { .. } => true,
+        StorageError::Io {
+            operation,
+            target,
+            errno,
+        } => engine_rt::Error::new(operation, target.clone(), *errno).is_not_found(),
+        _ => false,
     }
 }

@@ -26,7 +26,11 @@ impl Recovery<'_> {
         let shards = self.options.shards;
         let mut images: Vec<Vec<LogImage>> = vec![Vec::new(); shards];
         self.report.logs = self.logs.len();
-        for log in self.logs.values() {
+        for log in self.logs.values_mut() {
+            // It stays so over restarts: what was acknowledged is missing, until somebody says that
+            // it may be.
+            let is_lost = ends.ends.get(&log.id).is_some_and(|end| log.log_end < *end);
+            log.is_quarantined |= is_lost;
             let home = home_shard(log.partition, shards);
             if home.0 != log.id.lane {
                 self.report.rehomed = self.report.rehomed.saturating_add(1);

@@ -120,10 +120,10 @@ fn load(
             position: 0,
         }
     };
-    let offline = if image.quarantined {
-        Some(OfflineReason::Quarantined)
+    let offline = if is_lost {
+        Some(OfflineReason::LostStableRecords)
     } else {
-        is_lost.then_some(OfflineReason::LostStableRecords)
+        image.quarantined.then_some(OfflineReason::Quarantined)
     };
     let epochs = LeaderEpochs::decode(inline(&image.epochs)).map_err(damaged)?;
     let producers = Producers::decode(inline(&image.producers)).map_err(damaged)?;

@@ -1,6 +1,5 @@
 //! `odradek log verify`.
 
-use super::directory::Directory;
 use super::disk::Disk;
 use super::source::unreadable;
 use crate::cli::{Global, VerifyArguments};
@@ -159,7 +158,7 @@ pub fn run(global: &Global, arguments: &VerifyArguments) -> Result<(), Failure> 
     let count = checked.findings.iter().filter(|f| is_damage(f)).count();
     let (root, _) = locate(&arguments.path)?;
     let names = if count > 0 {
-        Directory::load(&root).map_or_else(|_| BTreeMap::new(), |directory| directory.names)
+        super::topic_names(&root)
     } else {
         BTreeMap::new()
     };
@@ -169,9 +168,7 @@ pub fn run(global: &Global, arguments: &VerifyArguments) -> Result<(), Failure> 
         .filter(|finding| arguments.notes || is_damage(finding))
         .map(|finding| row(finding, &checked.verified, &names))
         .collect();
-    if !rows.is_empty() || global.format() != crate::cli::Format::Table {
-        output::print(global.format(), &rows)?;
-    }
+    output::print(global.format(), &rows)?;
     let Verified { files, bytes, .. } = checked.verified;
     output::note(
         global.quiet,
