@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::disk::{CrashKind, Disk, NodeNumber, Outcome, to_index};
+use super::disk::{CrashKind, Disk, NodeNumber, OpenMode, Outcome, to_index};
 use super::faults::{Fault, FaultCounts, FaultKind};
 use super::kernel::Kernel;
 use super::random::SeededRandom;
@@ -61,6 +61,17 @@ impl DiskImage {
     /// Turns one bit of a file over; see [`DiskImage::corrupt`].
     pub fn flip_bit(&mut self, path: &str, offset: u64, bit: u8) -> Result<()> {
         flip_bit(&mut self.disk, path, offset, bit)
+    }
+
+    /// Gives a file these bytes, durably, whatever it held; makes it if it is not there. Error: no
+    /// such directory.
+    pub fn put(&mut self, path: &str, bytes: &[u8]) -> Result<()> {
+        named("put", path, put(&mut self.disk, path, bytes))
+    }
+
+    /// Removes a file, durably. Error: no such file.
+    pub fn remove(&mut self, path: &str) -> Result<()> {
+        named("remove", path, remove(&mut self.disk, path))
     }
 }
 
@@ -200,6 +211,35 @@ fn read(disk: &Disk, path: &str) -> Result<Vec<u8>> {
     let mut bytes = vec![0; to_index(size)];
     named("read", path, disk.read(node, 0, &mut bytes))?;
     Ok(bytes)
+}
+
+fn parent<'a>(disk: &Disk, path: &'a str) -> Outcome<(NodeNumber, &'a str)> {
+    let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
+    Ok((disk.resolve(parent)?, name))
+}
+
+fn put(disk: &mut Disk, path: &str, bytes: &[u8]) -> Outcome<()> {
+    let (parent, name) = parent(disk, path)?;
+    let mode = OpenMode {
+        create: true,
+        ..OpenMode::default()
+    };
+    let node = disk.open_file(parent, name, mode)?;
+    let written = disk
+        .set_size(node, 0)
+        .and_then(|()| disk.write(node, 0, Bytes::copy_from_slice(bytes)));
+    let mark = disk.mark();
+    disk.flush(node, mark)?;
+    disk.sync_directory(parent, mark)?;
+    disk.close(node);
+    written
+}
+
+fn remove(disk: &mut Disk, path: &str) -> Outcome<()> {
+    let (parent, name) = parent(disk, path)?;
+    disk.unlink(parent, name)?;
+    let mark = disk.mark();
+    disk.sync_directory(parent, mark)
 }
 
 fn corrupt(disk: &mut Disk, path: &str, offset: u64, bytes: &[u8]) -> Result<()> {

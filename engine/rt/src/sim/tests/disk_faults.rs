@@ -174,3 +174,19 @@ fn faults_keep_one_seed_one_trace() {
     }
     assert_ne!(run(1).0, run(2).0);
 }
+
+#[test]
+fn files_of_an_image_are_replaced_and_removed_for_good() {
+    let mut image = DiskImage::default();
+    image.put("a", b"first and long").unwrap();
+    image.put("a", b"second").unwrap();
+    image.put("b", b"").unwrap();
+    assert!(image.put("no such directory/a", b"x").is_err());
+    let after = image.after_crash(CrashKind::Power, 1);
+    assert_eq!(after.files(), [("/a".to_owned(), 6), ("/b".to_owned(), 0)]);
+    assert_eq!(after.read("a").unwrap(), b"second");
+    image.remove("a").unwrap();
+    assert!(image.remove("a").is_err());
+    let after = image.after_crash(CrashKind::Power, 2);
+    assert_eq!(after.files(), [("/b".to_owned(), 0)]);
+}
