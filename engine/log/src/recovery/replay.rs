@@ -29,6 +29,10 @@ impl Recovery<'_> {
             self.logs.insert(id, log);
         }
         let scan = self.scan(lane).await?;
+        if scan.is_ahead {
+            tracing::error!(lane = lane.lane, "a lane holds frames of a run to come");
+            self.damaged_lanes.push(lane.lane);
+        }
         tracing::debug!(
             lane = lane.lane,
             manifest = manifest.number,
@@ -47,6 +51,7 @@ impl Recovery<'_> {
                     // A frame that was durable cannot be read, nor the names of its logs.
                     self.damaged_lanes.push(lane.lane);
                     self.quarantine_lane(lane.lane, &ids);
+                    self.quarantine_unknown(lane.lane, &scan, expected).await?;
                 } else {
                     let torn = scan.frames.range(expected..).count();
                     let torn = crate::number::to_u64(torn);
@@ -97,6 +102,45 @@ impl Recovery<'_> {
                 );
             }
         }
+    }
+
+    /// Sets apart the logs that only the unreadable frame and those behind it speak of: they were
+    /// created there, and their files must be kept.
+    async fn quarantine_unknown(
+        &mut self,
+        lane: u16,
+        scan: &Scan,
+        unreadable: u64,
+    ) -> Result<(), OpenError> {
+        for sequence in scan
+            .frames
+            .range(unreadable..)
+            .map(|(sequence, _)| *sequence)
+        {
+            let Some(frame) = self.read_frame(scan, sequence).await? else {
+                continue;
+            };
+            for (row, entry) in frame.entries() {
+                if self.logs.contains_key(&row.log) {
+                    continue;
+                }
+                if let Ok(Entry::Create {
+                    log,
+                    partition,
+                    start,
+                }) = entry
+                {
+                    let created = RecoveringLog::created(log, partition, start);
+                    self.logs.insert(log, created);
+                }
+                self.quarantine(
+                    row.log,
+                    &format_args!("frames of lane {lane} before its own are unreadable"),
+                );
+            }
+            engine_rt::yield_if_due().await;
+        }
+        Ok(())
     }
 
     /// Applies the entries of one frame, each to its log.

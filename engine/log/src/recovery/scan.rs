@@ -33,6 +33,9 @@ pub(super) struct Scan {
     pub(super) frames: BTreeMap<u64, Found>,
     /// The largest durable sequence any of them carries.
     pub(super) durable_sequence: u64,
+    /// A frame in its right place says that it is of a run that never was. The next run must not
+    /// meet it there.
+    pub(super) is_ahead: bool,
 }
 
 /// A part of a file in memory.
@@ -97,7 +100,15 @@ impl Recovery<'_> {
                 file: id,
                 position,
             };
-            let header = FrameHeader::decode(bytes).ok().filter(|header| {
+            let decoded = FrameHeader::decode(bytes).ok();
+            if let Some(header) = &decoded {
+                let later = FramePlace {
+                    run: header.place.run,
+                    ..place
+                };
+                scan.is_ahead |= header.place.run > place.run && header.place == later;
+            }
+            let header = decoded.filter(|header| {
                 if planted::is(Bug::OlderRunAccepted) {
                     return header.place.position == position && header.place.file == id;
                 }

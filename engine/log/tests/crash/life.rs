@@ -126,6 +126,7 @@ async fn live(
     if opened.was_clean && was_serving && matches!(ended, Ended::Kill | Ended::Power) {
         return Err("a crash was taken for a clean stop".to_owned());
     }
+    let quarantined = opened.report.quarantined;
     let mut damaged = BTreeSet::new();
     if ended == Ended::Clean && !opened.was_clean {
         return Err("a clean stop was not recognized".to_owned());
@@ -158,6 +159,18 @@ async fn live(
                 return Err(format!("two logs of {}", log.partition()));
             }
         }
+    }
+    // A log of which the frame that created it is unreadable is set apart without a name: what is
+    // not there may be it.
+    let listed: BTreeSet<_> = stores
+        .iter()
+        .flat_map(|store| store.logs())
+        .map(|log| (log.id(), log.partition()))
+        .collect();
+    let is_listed = |id| listed.iter().any(|(listed, _)| *listed == id);
+    if plan.rot && !quarantined.into_iter().all(is_listed) {
+        let nameless = (0..CHARACTERS.len()).map(partition);
+        damaged.extend(nameless.filter(|key| !listed.iter().any(|(_, listed)| listed == key)));
     }
     oracle
         .borrow_mut()
