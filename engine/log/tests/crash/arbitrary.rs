@@ -137,7 +137,9 @@ fn recover(base: &DiskImage, input: &[u8]) -> Result<Survey, String> {
 }
 
 fn hex(input: &[u8]) -> String {
-    input.iter().map(|byte| format!("{byte:02x}")).collect()
+    input
+        .iter()
+        .fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 #[test]
@@ -193,7 +195,7 @@ fn recovery_of_files_cut_anywhere_ends_and_is_idempotent() {
     for (path, bytes) in base.files() {
         let every = match () {
             () if is_long() => 1,
-            () if path.ends_with(".lane") => 29,
+            () if path.ends_with("lane") => 29,
             () => 11,
         };
         let content = base.read(&path).unwrap();

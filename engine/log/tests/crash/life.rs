@@ -3,7 +3,8 @@
 use super::faulty::Strike;
 use super::oracle::{Dump, Ended, Oracle, Partition};
 use super::workload::{CHARACTERS, Driver, Shared, config, partition, probe_producers};
-use engine_log::{LogState, StorageOptions, Store, open};
+use engine_log::{LogState, Opened, StorageOptions, Store, open};
+use engine_model::{LogId, TopicPartition};
 use engine_rt::sim::{CrashKind, DiskImage, SimDisk, SimNode, Simulation, Unfinished};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,7 +53,7 @@ impl Plan {
 pub struct Lived {
     pub oracle: Oracle,
     /// What the store held after recovery; empty if it was not reached.
-    pub dumps: BTreeMap<engine_model::TopicPartition, Dump>,
+    pub dumps: BTreeMap<TopicPartition, Dump>,
     /// What the disk holds for each way the life may have ended.
     sim: Simulation,
     node: SimNode,
@@ -99,6 +100,47 @@ pub fn options(shards: usize) -> StorageOptions {
     }
 }
 
+/// What an open says of itself, against how the life before ended and the files before and after.
+fn check_opened(
+    plan: Plan,
+    opened: &Opened,
+    before: &[(String, u64)],
+    after: &[(String, u64)],
+    (ended, was_serving): (Ended, bool),
+) -> Result<(), String> {
+    if !opened.report.quarantined.is_empty() {
+        if !plan.rot {
+            return Err(format!("a crash is no rot: {:?}", opened.report));
+        }
+        let after: BTreeSet<_> = after.iter().map(|(path, _)| path).collect();
+        if let Some((gone, _)) = before.iter().find(|(path, _)| !after.contains(path)) {
+            return Err(format!("a log is set apart, and {gone} is deleted"));
+        }
+    }
+    if opened.was_clean && was_serving && matches!(ended, Ended::Kill | Ended::Power) {
+        return Err("a crash was taken for a clean stop".to_owned());
+    }
+    if ended == Ended::Clean && !opened.was_clean {
+        return Err("a clean stop was not recognized".to_owned());
+    }
+    Ok(())
+}
+
+/// Partitions that are not there while logs are set apart without a name, since the frame that
+/// created them is unreadable: those may be theirs.
+fn without_a_name(stores: &[Store], quarantined: &[LogId]) -> Vec<TopicPartition> {
+    let listed: Vec<_> = stores.iter().flat_map(Store::logs).collect();
+    if quarantined
+        .iter()
+        .all(|id| listed.iter().any(|log| log.id() == *id))
+    {
+        return Vec::new();
+    }
+    let all = (0..CHARACTERS.len()).map(partition);
+    all.filter(|key| !listed.iter().any(|log| log.partition() == *key))
+        .collect()
+}
+
 async fn live(
     plan: Plan,
     disk: SimDisk,
@@ -114,23 +156,9 @@ async fn live(
         Err(_) if plan.rot => return Ok(()),
         Err(error) => return Err(format!("open: {error}")),
     };
-    if !opened.report.quarantined.is_empty() && !plan.rot {
-        return Err(format!("a crash is no rot: {:?}", opened.report));
-    }
-    if !opened.report.quarantined.is_empty() {
-        let after: BTreeSet<_> = disk.files().into_iter().map(|(path, _)| path).collect();
-        if let Some((gone, _)) = before.iter().find(|(path, _)| !after.contains(path)) {
-            return Err(format!("a log is set apart, and {gone} is deleted"));
-        }
-    }
-    if opened.was_clean && was_serving && matches!(ended, Ended::Kill | Ended::Power) {
-        return Err("a crash was taken for a clean stop".to_owned());
-    }
+    check_opened(plan, &opened, &before, &disk.files(), (ended, was_serving))?;
     let quarantined = opened.report.quarantined;
     let mut damaged = BTreeSet::new();
-    if ended == Ended::Clean && !opened.was_clean {
-        return Err("a clean stop was not recognized".to_owned());
-    }
     let mut stores = Vec::new();
     for seed in opened.seeds {
         stores.push(
@@ -160,17 +188,8 @@ async fn live(
             }
         }
     }
-    // A log of which the frame that created it is unreadable is set apart without a name: what is
-    // not there may be it.
-    let listed: BTreeSet<_> = stores
-        .iter()
-        .flat_map(|store| store.logs())
-        .map(|log| (log.id(), log.partition()))
-        .collect();
-    let is_listed = |id| listed.iter().any(|(listed, _)| *listed == id);
-    if plan.rot && !quarantined.into_iter().all(is_listed) {
-        let nameless = (0..CHARACTERS.len()).map(partition);
-        damaged.extend(nameless.filter(|key| !listed.iter().any(|(_, listed)| listed == key)));
+    if plan.rot {
+        damaged.extend(without_a_name(&stores, &quarantined));
     }
     oracle
         .borrow_mut()
@@ -221,7 +240,7 @@ async fn live(
     Ok(())
 }
 
-type Dumps = Rc<RefCell<BTreeMap<engine_model::TopicPartition, Dump>>>;
+type Dumps = Rc<RefCell<BTreeMap<TopicPartition, Dump>>>;
 
 /// Lives one life on a copy of `disk`, up to its `crash_at`-th change of the disk if it gets there.
 ///
