@@ -97,7 +97,7 @@ fn run(seed: u64) -> Result<Outcome, String> {
 fn select_planted() {
     #[cfg(odradek_planted)]
     {
-        use engine_log::planted::{Bug, select};
+        use engine_model::planted::{Bug, select};
         let name = std::env::var("ODRADEK_PLANTED").unwrap_or_default();
         select(Bug::parse(&name));
     }

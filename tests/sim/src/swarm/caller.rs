@@ -46,6 +46,11 @@ impl Caller {
         self.client.as_mut().ok_or(Hangup)
     }
 
+    /// Whether there is a connection.
+    pub fn is_connected(&self) -> bool {
+        self.client.is_some()
+    }
+
     /// Gives the connection up.
     pub fn hang_up(&mut self) {
         if self.client.take().is_some() {

@@ -4,12 +4,12 @@
 use super::caller::Caller;
 use super::journal::{Journal, Phase, Target, found};
 use crate::chance::Chance;
-use crate::checker::history::{Bound, Found, LastState, Place, Read};
+use crate::checker::history::{Bound, Found, LastState, Place, Read, Span};
 use crate::client::Hangup;
 use crate::records::{self, Topic};
 use core::net::SocketAddr;
 use engine_model::{ErrorCode, NodeId, PartitionIndex, Timestamp};
-use net_protocol::fetch::FetchRequest;
+use net_protocol::fetch::{FetchRequest, PartitionData};
 use net_protocol::list_offsets::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
 use std::collections::BTreeMap;
 
@@ -32,6 +32,17 @@ pub struct Consumer {
     think_us: u64,
     /// Where it goes on at each place.
     positions: BTreeMap<Place, i64>,
+    uses_sessions: bool,
+    session: Session,
+}
+
+/// A fetch session as its client counts it.
+#[derive(Debug, Default)]
+struct Session {
+    id: i32,
+    epoch: i32,
+    /// From where the broker was last asked for each place.
+    wanted: BTreeMap<Place, i64>,
 }
 
 impl Consumer {
@@ -44,6 +55,8 @@ impl Consumer {
             journal,
             think_us,
             positions: BTreeMap::new(),
+            uses_sessions: seed.is_multiple_of(3),
+            session: Session::default(),
         }
     }
 
@@ -63,23 +76,16 @@ impl Consumer {
         if targets.is_empty() {
             return Ok(());
         }
+        if self.uses_sessions {
+            return self.session_turn(&targets).await;
+        }
         let target = targets[self.chance.size(0, targets.len() - 1)].clone();
-        let most = u64::try_from(target.partitions)
-            .unwrap_or(1)
-            .saturating_sub(1);
-        let place = Place {
-            topic: target.number,
-            partition: i32::try_from(self.chance.between(0, most)).unwrap_or(0),
-        };
+        let place = self.draw_place(&target);
         if self.chance.one_in(6) {
             let is_end = self.chance.one_in(2);
             return self.ask_bound(&target, place, is_end).await;
         }
-        let known = self.positions.get(&place).copied().unwrap_or(0);
-        let from = match self.chance.below(4) {
-            0 => i64::try_from(self.chance.below(known.unsigned_abs() + 1)).unwrap_or(0),
-            _ => known,
-        };
+        let from = self.draw_position(place);
         let wait_ms = self.chance.pick(&[0, 0, 5, 40]);
         let mut request = records::fetch(&target.topic, wait_ms, 1, &[(place.partition, from)]);
         if self.chance.one_in(3) {
@@ -87,15 +93,104 @@ impl Consumer {
             request.max_bytes = 1;
         }
         if let Ok(read) = self.fetch(&request, place, from).await? {
-            let next = read.found.last().map(|found| found.offset + 1);
-            self.positions.insert(place, next.unwrap_or(from));
-            self.journal.read(read);
+            self.note(read);
         } else {
             // Below the start, past the end, or gone: begin again.
             self.positions.insert(place, 0);
             let is_end = self.chance.one_in(2);
             if self.ask_bound(&target, place, false).await.is_ok() && is_end {
                 self.ask_bound(&target, place, true).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn draw_place(&mut self, target: &Target) -> Place {
+        let most = u64::try_from(target.partitions)
+            .unwrap_or(1)
+            .saturating_sub(1);
+        Place {
+            topic: target.number,
+            partition: i32::try_from(self.chance.between(0, most)).unwrap_or(0),
+        }
+    }
+
+    /// Where it goes on, or now and then anywhere before that.
+    fn draw_position(&mut self, place: Place) -> i64 {
+        let known = self.positions.get(&place).copied().unwrap_or(0);
+        match self.chance.below(4) {
+            0 => i64::try_from(self.chance.below(known.unsigned_abs() + 1)).unwrap_or(0),
+            _ => known,
+        }
+    }
+
+    fn note(&mut self, read: Read) {
+        let next = read.found.last().map(|found| found.offset + 1);
+        self.positions.insert(read.place, next.unwrap_or(read.from));
+        self.journal.read(read);
+    }
+
+    /// Fetches within a session: all places at first, then those whose position has changed.
+    async fn session_turn(&mut self, targets: &[Target]) -> Result<(), Hangup> {
+        if !self.caller.is_connected() || self.chance.one_in(40) {
+            self.session = Session::default();
+        }
+        let mut request = records::fetch(&Topic::unknown(), 0, 1, &[]);
+        request.max_wait_ms = self.chance.pick(&[0, 5, 40]);
+        request.session_id = self.session.id;
+        request.session_epoch = self.session.epoch;
+        request.topics = Vec::new();
+        for target in targets {
+            let mut changed = Vec::new();
+            for partition in 0..target.partitions {
+                let place = Place {
+                    topic: target.number,
+                    partition,
+                };
+                let position = self.positions.get(&place).copied().unwrap_or(0);
+                if self.session.wanted.insert(place, position) != Some(position) {
+                    changed.push((partition, position));
+                }
+            }
+            if !changed.is_empty() {
+                let asked = records::fetch(&target.topic, 0, 1, &changed);
+                request.topics.extend(asked.topics);
+            }
+        }
+        let mut span = self.journal.asked();
+        let answer = self.caller.call(VERSION, &request).await?;
+        span.returned = engine_rt::now().0;
+        if answer.error_code != ErrorCode::NONE {
+            self.journal.error(answer.error_code.0);
+            self.session = Session::default();
+            return Ok(());
+        }
+        self.session.id = answer.session_id;
+        self.session.epoch = if answer.session_id == 0 {
+            // No session was to be had: every fetch is a full one.
+            self.session.wanted.clear();
+            0
+        } else {
+            self.session.epoch + 1
+        };
+        for topic in answer.responses {
+            let target = self.journal.target_of(topic.topic_id);
+            for data in topic.partitions {
+                let place = Place {
+                    topic: target.as_ref().map_or(usize::MAX, |target| target.number),
+                    partition: data.partition_index.get(),
+                };
+                let asked = self.session.wanted.get(&place).copied();
+                let from = asked.or(self.positions.get(&place).copied()).unwrap_or(0);
+                match self.read_of(data, place, from, span) {
+                    Ok(read) => self.note(read),
+                    Err(_) => {
+                        if let Some(target) = &target {
+                            self.positions.insert(place, 0);
+                            self.ask_bound(target, place, false).await?;
+                        }
+                    }
+                }
             }
         }
         Ok(())
@@ -117,16 +212,27 @@ impl Consumer {
             .and_then(|topic| topic.partitions.into_iter().next())
             .expect("an answer names what was asked");
         assert_eq!(data.partition_index.get(), place.partition);
+        Ok(self.read_of(data, place, from, span))
+    }
+
+    /// What an answer says of a place, or its error.
+    fn read_of(
+        &self,
+        data: PartitionData,
+        place: Place,
+        from: i64,
+        span: Span,
+    ) -> Result<Read, ErrorCode> {
         if data.error_code != ErrorCode::NONE {
             self.journal.error(data.error_code.0);
-            return Ok(Err(data.error_code));
+            return Err(data.error_code);
         }
         let found: Vec<Found> = records::read(data.records)
             .into_iter()
             .filter(|(offset, _)| *offset >= from)
             .map(|(offset, value)| found(offset, &value))
             .collect();
-        Ok(Ok(Read {
+        Ok(Read {
             client: self.number,
             place,
             from,
@@ -134,7 +240,7 @@ impl Consumer {
             high_watermark: data.high_watermark.get(),
             log_start: data.log_start_offset.get(),
             found,
-        }))
+        })
     }
 
     async fn ask_bound(
