@@ -45,6 +45,11 @@ impl Judge<'_> {
                     seen.push(self.seen(found.offset, number, read.span, by_class));
                 }
             }
+            if read.log_start > read.high_watermark {
+                let (start, end) = (read.log_start, read.high_watermark);
+                let what = format!("log start {start} past the high watermark {end}");
+                self.tell(Kind::StartMoved, place, what);
+            }
             if !read.found.is_empty() && read.from < read.log_start {
                 let what = format!("read from {}, start {}", read.from, read.log_start);
                 self.tell(Kind::BelowStart, place, what);

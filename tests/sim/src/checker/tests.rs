@@ -548,6 +548,15 @@ fn every_broken_promise_is_caught() {
             three().deletes(1, Some(1)).last(2, &[2]),
         ),
         (
+            "the start moved past the high watermark",
+            Kind::StartMoved,
+            {
+                let mut history = three().deletes(9, None).read(3, &[], 3).history;
+                history.reads[0].log_start = 4;
+                history
+            },
+        ),
+        (
             "the next sequence is refused",
             Kind::SequenceRefused,
             refused(new().sent(0, Some(0)).ends(Ending::Power)).last(0, &[0]),

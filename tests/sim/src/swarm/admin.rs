@@ -18,8 +18,15 @@ use net_protocol::delete_records::{
     DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic,
 };
 use net_protocol::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
+use net_protocol::incremental_alter_configs::{
+    AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
+};
 use net_protocol::metadata::{MetadataRequest, MetadataResponse};
 
+/// Kafka's number of a topic among the resources that have settings.
+const TOPIC: i8 = 2;
+/// Kafka's number of setting a setting.
+const SET: i8 = 0;
 /// Attempts of the last look at an answer.
 const ATTEMPTS_MAX: usize = 300;
 const TIMEOUT_MS: i32 = 5_000;
@@ -67,15 +74,61 @@ impl Admin {
         let topic = self.chance.size(0, self.plan.topics.len() - 1);
         let topic = self.plan.topics[topic].clone();
         let there = targets.into_iter().find(|it| it.topic.name == topic.name);
-        match (there, self.chance.below(8)) {
+        match (there, self.chance.below(9)) {
             (None, _) => self.create(&topic).await,
             (Some(target), 0) if self.plan.deletes_topics => self.delete(&target).await,
             (Some(target), 1 | 2) if self.plan.adds_partitions => self.enlarge(&target).await,
             (Some(target), 3..=5) if self.plan.deletes_records => {
                 self.delete_records(&target).await
             }
+            (Some(target), 6..=7) if self.plan.alters_configs => {
+                self.alter_config(&target, &topic).await
+            }
             _ => Ok(()),
         }
+    }
+
+    /// Changes one setting, to a value under which all promises stay what they are.
+    async fn alter_config(&mut self, target: &Target, plan: &TopicPlan) -> Result<(), Hangup> {
+        let mut choices = vec![
+            ("segment.ms", "5"),
+            ("segment.ms", "100000"),
+            ("segment.bytes", "1048576"),
+            ("segment.bytes", "2000000"),
+            ("compression.type", "producer"),
+            ("compression.type", "lz4"),
+            ("compression.type", "zstd"),
+            ("message.timestamp.type", "LogAppendTime"),
+            ("message.timestamp.type", "CreateTime"),
+            ("file.delete.delay.ms", "0"),
+            ("max.message.bytes", "500000"),
+        ];
+        if plan.is_weak {
+            choices.extend([("durability", "fsync"), ("durability", "written")]);
+        }
+        if plan.has_retention {
+            choices.extend([("retention.ms", "1"), ("retention.bytes", "2000")]);
+            choices.extend([("retention.ms", "-1"), ("retention.bytes", "-1")]);
+        }
+        let (name, value) = self.chance.pick(&choices);
+        let request = IncrementalAlterConfigsRequest {
+            resources: vec![AlterConfigsResource {
+                resource_type: TOPIC,
+                resource_name: target.topic.name.as_str().into(),
+                configs: vec![AlterableConfig {
+                    name: name.into(),
+                    config_operation: SET,
+                    value: Some(value.into()),
+                }],
+            }],
+            ..IncrementalAlterConfigsRequest::default()
+        };
+        let answer = self.caller.call(1, &request).await?;
+        let code = answer.responses.first().map(|it| it.error_code);
+        if let Some(code) = code.filter(|code| *code != ErrorCode::NONE) {
+            self.journal.error(code.0);
+        }
+        Ok(())
     }
 
     async fn create(&mut self, plan: &TopicPlan) -> Result<(), Hangup> {

@@ -133,6 +133,10 @@ pub struct ProducerPlan {
 
 /// How the administrator works.
 #[derive(Clone, Debug)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each a feature that is on or off by itself"
+)]
 pub struct AdminPlan {
     /// Of its own draws.
     pub seed: u64,
@@ -146,6 +150,8 @@ pub struct AdminPlan {
     pub partitions_max: i32,
     /// Deletes records.
     pub deletes_records: bool,
+    /// Changes settings of topics.
+    pub alters_configs: bool,
     /// Pause between two changes at most.
     pub think_us: u64,
 }
@@ -160,6 +166,7 @@ impl AdminPlan {
             adds_partitions: false,
             partitions_max: 0,
             deletes_records: false,
+            alters_configs: false,
             think_us: 0,
         }
     }
@@ -226,6 +233,7 @@ impl Plan {
             adds_partitions: chance.one_in(4),
             partitions_max: 6,
             deletes_records: chance.one_in(3),
+            alters_configs: chance.one_in(3),
             think_us: chance.pick(&[8_000, 30_000, 90_000]),
         };
         let producers = (1..=chance.between(1, 3))
@@ -290,12 +298,24 @@ fn draw_topics(chance: &mut Chance) -> Vec<TopicPlan> {
             if chance.one_in(2) {
                 set("file.delete.delay.ms", chance.pick(&["0", "1", "20"]));
             }
+            if chance.one_in(3) {
+                set("segment.ms", chance.pick(&["1", "10", "60"]));
+            }
+            let has_retention = chance.one_in(5);
+            if has_retention && chance.one_in(2) {
+                set("retention.bytes", chance.pick(&["1", "3000", "100000"]));
+            } else if has_retention {
+                set("retention.ms", chance.pick(&["1", "20", "100"]));
+            } else {
+                // The wall clock jumps: nothing may go by its age.
+                set("retention.ms", "-1");
+            }
             TopicPlan {
                 name: format!("t{number}"),
                 partitions: i32::try_from(chance.between(1, 4)).unwrap_or(1),
                 configs,
                 is_weak,
-                has_retention: false,
+                has_retention,
                 is_compacted: false,
             }
         })
@@ -411,6 +431,7 @@ fn draw_storage(chance: &mut Chance) -> StorageOptions {
         written_flush_bytes: chance.pick(&[16 << 10, 1 << 20]),
         written_flush_interval: chance.micros(5_000, 300_000),
         heartbeat: chance.pick(&[Duration::from_millis(5), Duration::from_millis(100)]),
+        retention_check_interval: chance.micros(2_000, 60_000),
         disk_reserve_bytes: 1 << 20,
         ..StorageOptions::default()
     }
@@ -464,11 +485,12 @@ impl fmt::Display for Plan {
         let it = &self.admin;
         writeln!(
             f,
-            "  clients   {} consumers; admin: delete topics {}, add partitions {}, delete records {}",
+            "  clients   {} consumers; admin: delete topics {}, add partitions {}, delete records {}, alter {}",
             self.consumers.len(),
             it.deletes_topics,
             it.adds_partitions,
-            it.deletes_records
+            it.deletes_records,
+            it.alters_configs
         )?;
         for (number, life) in self.lives.iter().enumerate() {
             writeln!(
