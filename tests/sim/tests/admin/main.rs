@@ -6,6 +6,7 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::too_many_lines,
+    clippy::format_push_string,
     missing_docs,
     reason = "test code: a failure is the report"
 )]
