@@ -43,7 +43,8 @@ impl Recovery<'_> {
         );
         let mut expected = manifest.head.sequence.saturating_add(1);
         loop {
-            let is_durable = scan.durable_sequence >= expected;
+            let is_missing = scan.is_incomplete && !self.before.clean;
+            let is_durable = scan.durable_sequence >= expected || is_missing;
             let is_durable = is_durable && !planted::is(Bug::TruncateAtRot);
             let frame = self.read_frame(&scan, expected).await?;
             let Some(frame) = frame else {

@@ -3,6 +3,10 @@
 //! A frame's header has its own checksum and names directory, lane, run, file and position, so one
 //! that decodes is a frame written there in this run; its length leads to the next one. Where none
 //! begins, every block is looked at: behind a torn frame later ones may lie.
+//!
+//! A lane file that is shorter than CURRENT says, or begins with a frame of another, has lost what it
+//! held; how much that was, nobody knows. One that went back to an earlier state, zeros included,
+//! cannot be told from one that nothing more was written to.
 
 use super::{Recovery, length};
 use crate::directory::lane_file_name;
@@ -36,6 +40,8 @@ pub(super) struct Scan {
     /// A frame in its right place says that it is of a run that never was. The next run must not
     /// meet it there.
     pub(super) is_ahead: bool,
+    /// A file is not the one that was here, or not all of it: what it held may have been durable.
+    pub(super) is_incomplete: bool,
 }
 
 /// A part of a file in memory.
@@ -70,6 +76,16 @@ impl Recovery<'_> {
                 .root
                 .open_file(&name, FileOptions::READ.direct())
                 .await?;
+            let size = file.size().await?;
+            if size < image.bytes {
+                tracing::error!(
+                    name,
+                    size,
+                    expected = image.bytes,
+                    "a lane file was cut short"
+                );
+                scan.is_incomplete = true;
+            }
             self.scan_file(lane.lane, half, image.file, &file, &mut scan)
                 .await?;
             scan.files.push(file);
@@ -108,6 +124,12 @@ impl Recovery<'_> {
                 };
                 scan.is_ahead |= header.place.run > place.run && header.place == later;
             }
+            // Half of a lane always begins with a frame of its own, in whatever way it is torn.
+            let astray = |header: &FrameHeader| is_astray(header, &place);
+            if position == 0 && decoded.as_ref().is_some_and(astray) {
+                tracing::error!(file = %id, "a lane file holds what belongs into another");
+                scan.is_incomplete = true;
+            }
             let header = decoded.filter(|header| {
                 if planted::is(Bug::OlderRunAccepted) {
                     return header.place.position == position && header.place.file == id;
@@ -134,4 +156,12 @@ impl Recovery<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether a frame of this directory and run lies where another belongs.
+fn is_astray(header: &FrameHeader, place: &FramePlace) -> bool {
+    let found = &header.place;
+    found.directory == place.directory
+        && found.run == place.run
+        && header.expect_place(place).is_err()
 }

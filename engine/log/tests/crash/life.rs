@@ -64,6 +64,11 @@ pub struct Lived {
 }
 
 impl Lived {
+    /// How often the disk was changed.
+    pub fn changes(&self) -> u64 {
+        self.sim.disk(self.node).mutations()
+    }
+
     pub fn image(&self, kind: CrashKind, seed: u64) -> DiskImage {
         self.sim.crash_image(self.node, kind, seed)
     }
@@ -161,11 +166,11 @@ async fn live(
     let mut damaged = BTreeSet::new();
     let mut stores = Vec::new();
     for seed in opened.seeds {
-        stores.push(
-            Store::start(seed)
-                .await
-                .map_err(|error| format!("start: {error}"))?,
-        );
+        match Store::start(seed).await {
+            Ok(store) => stores.push(store),
+            Err(_) if plan.rot => return Ok(()),
+            Err(error) => return Err(format!("start: {error}")),
+        }
     }
     for store in &stores {
         for log in store.logs() {

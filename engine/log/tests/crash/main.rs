@@ -20,6 +20,7 @@ mod forged;
 mod life;
 mod model;
 mod oracle;
+mod rot;
 mod swapped;
 mod workload;
 

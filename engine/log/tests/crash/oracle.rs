@@ -19,6 +19,8 @@ pub enum Ended {
     Clean,
     Kill,
     Power,
+    /// Damage took what was acknowledged: what is left must still be what there was once.
+    Lost,
 }
 
 /// One partition's past and what of it must survive.
@@ -246,6 +248,7 @@ impl Partition {
         let floor = match ended {
             Ended::Kill => self.floor_kill.max(self.floor_power),
             Ended::Power => self.floor_power,
+            Ended::Lost => 0,
             Ended::Clean | Ended::Checked => self.ops.len(),
         };
         let mut state = self.base.clone();

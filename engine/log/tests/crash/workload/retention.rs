@@ -26,17 +26,18 @@ impl Driver {
         set.map_err(|error| format!("settings: {error}"))?;
         // Read while it goes: the bytes that were there, or that it is out of range.
         let expected = self.with(|partition| partition.state.bytes_below(end.get()));
-        match read_all(&log, start, end).await {
-            Ok(read) if read == expected => {}
-            Ok(read) => return Err(format!("{} bytes while records went", read.len())),
-            Err(_) if log.log_start_offset() > start => {}
-            Err(what) => return Err(what),
-        }
+        let read = match read_all(&log, start, end).await {
+            Ok(read) if read == expected => Ok(()),
+            Ok(read) => Err(format!("{} bytes while records went", read.len())),
+            Err(_) if log.log_start_offset() > start => Ok(()),
+            Err(what) => Err(what),
+        };
         let pause = Duration::from_micros(50 + self.draw.below(5000));
         engine_rt::sleep(pause).await;
         let unlimited = log.set_config(config(self.character)).await;
         unlimited.map_err(|error| format!("settings: {error}"))?;
         self.may_retire(false);
+        read?;
         let after = self.with(|partition| partition.state.bytes_below(i64::MAX).len());
         let kept = usize::try_from(limit).unwrap().min(before);
         if by_size && after < kept && !self.with(|partition| partition.state.was_cut) {
