@@ -55,6 +55,11 @@ pub struct Directory {
     options: StorageOptions,
     current: Current,
     fence: FenceSignal,
+    /// Where logs have to end at least after the next recovery, as their stores said when they
+    /// stopped fenced.
+    stable_ends: StableEnds,
+    /// Logs that came back shorter than that: what their stores say of them later is no news.
+    lost: Vec<LogId>,
 }
 
 /// What an open found and made.
@@ -103,6 +108,19 @@ pub struct StableEnds {
     pub ends: HashMap<LogId, Offset>,
 }
 
+/// What lifting a fence made.
+#[derive(Debug)]
+pub struct Unfenced {
+    /// One a shard, in order.
+    pub seeds: Vec<StoreSeed>,
+    /// What recovery did.
+    pub report: RecoveryReport,
+    /// Number of the run that begins.
+    pub run: u64,
+    /// Logs that end below what had been acknowledged: they stay offline, also after a restart.
+    pub lost: Vec<LogId>,
+}
+
 /// Opens a data directory: formats an empty one, recovers any other.
 ///
 /// Runs on one shard, before any store starts. Errors: `InUse`, `Foreign`, `Newer`, `Unreadable`
@@ -115,7 +133,7 @@ pub async fn open(path: &Path, options: &StorageOptions) -> Result<Opened, OpenE
         refuse_foreign(&root, path).await?;
     }
     let lock = lock(&root, path).await?;
-    open_locked(root, lock, path, options, &StableEnds::default()).await
+    open_locked(root, lock, path, options).await
 }
 
 async fn lock(root: &Dir, path: &Path) -> Result<DirLock, OpenError> {
@@ -191,14 +209,14 @@ async fn open_locked(
     lock: DirLock,
     path: &Path,
     options: &StorageOptions,
-    ends: &StableEnds,
 ) -> Result<Opened, OpenError> {
     let (before, formatted) = match read_current(&root, path).await? {
         Some(current) => (current, false),
         None => (format(&root, path).await?, true),
     };
     let fence = FenceSignal::default();
-    let recovered = recovery::recover(&root, path, options, &before, &fence, ends).await?;
+    let ends = StableEnds::default();
+    let recovered = recovery::recover(&root, path, options, &before, &fence, &ends).await?;
     let mut report = recovered.report;
     report.formatted = formatted;
     Ok(Opened {
@@ -214,6 +232,8 @@ async fn open_locked(
             options: options.clone(),
             current: recovered.current,
             fence,
+            stable_ends: StableEnds::default(),
+            lost: Vec::new(),
         },
     })
 }
@@ -316,18 +336,65 @@ impl Directory {
     /// Lifts a fence: probes write and flush, then recovers in process (step 19).
     ///
     /// Every store must have stopped; `ends` is what [`crate::Store::stop_fenced`] returned on
-    /// each shard. A log that ends below what had been acknowledged stays offline. Errors: the
-    /// disk still fails, or recovery refuses; nothing is served then. Cancel: safe, as a crash is.
-    pub async fn unfence(self, ends: Vec<StableEnds>) -> Result<Opened, OpenError> {
-        self.probe().await?;
-        let mut all = StableEnds::default();
-        for shard in ends {
-            all.ends.extend(shard.ends);
+    /// each shard that had one. A log that ends below what had been acknowledged stays offline.
+    /// Errors: the disk still fails, or recovery refuses; nothing is served then, what the stores
+    /// said is remembered, and it may be tried again. Cancel: safe, as a crash is.
+    pub async fn unfence(&mut self, ends: Vec<StableEnds>) -> Result<Unfenced, OpenError> {
+        for (log, end) in ends.into_iter().flat_map(|shard| shard.ends) {
+            let expected = self.stable_ends.ends.entry(log).or_default();
+            let is_lost = self.lost.contains(&log);
+            *expected = if is_lost { end.max(*expected) } else { end };
         }
-        open_locked(self.root, self.lock, &self.path, &self.options, &all).await
+        self.probe().await?;
+        // It may be newer than what is remembered: an attempt may have failed right behind it.
+        let before = read_current(&self.root, &self.path).await?;
+        let before = before.ok_or_else(|| OpenError::Unreadable {
+            path: self.path.join(CURRENT).display().to_string(),
+            reason: "it is gone".to_owned(),
+        })?;
+        let fence = FenceSignal::default();
+        let recovered = recovery::recover(
+            &self.root,
+            &self.path,
+            &self.options,
+            &before,
+            &fence,
+            &self.stable_ends,
+        )
+        .await?;
+        self.current = recovered.current;
+        self.fence = fence;
+        let lost = recovered.seeds.iter().flat_map(|seed| seed.lost.iter());
+        self.lost = lost.copied().collect();
+        let is_lost = |log: &LogId| self.lost.contains(log);
+        self.stable_ends.ends.retain(|log, _| is_lost(log));
+        Ok(Unfenced {
+            run: self.current.run,
+            lost: self.lost.clone(),
+            seeds: recovered.seeds,
+            report: recovered.report,
+        })
     }
 
-    async fn probe(&self) -> Result<(), StorageError> {
+    /// Identity of the directory.
+    pub fn id(&self) -> DirectoryId {
+        self.current.directory
+    }
+
+    /// Whether the disk takes writes and flushes again: of a file of its own, and flushes of the
+    /// lanes. Changes nothing that counts. Cancel: safe.
+    pub async fn probe(&self) -> Result<(), StorageError> {
+        self.probe_root().await?;
+        for file in self.current.lanes.iter().flat_map(|lane| &lane.files) {
+            let name = lane_file_name(file.file);
+            let options = FileOptions::READ_WRITE.direct();
+            let lane = self.root.open_file(&name, options).await?;
+            lane.sync_data().await?;
+        }
+        Ok(())
+    }
+
+    async fn probe_root(&self) -> Result<(), StorageError> {
         match self.root.remove_file(PROBE).await {
             Err(error) if !error.is_not_found() => return Err(error.into()),
             _ => (),

@@ -39,7 +39,7 @@ mod tests;
 mod upkeep;
 
 pub use config::{Durability, LogConfig, TimestampType};
-pub use directory::{Directory, Opened, RecoveryReport, StableEnds, open};
+pub use directory::{Directory, Opened, RecoveryReport, StableEnds, Unfenced, open};
 pub use error::{
     AppendError, FenceCause, OfflineReason, OpenError, ReadError, RecordError, StorageError,
 };

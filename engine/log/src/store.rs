@@ -92,6 +92,17 @@ impl Store {
         self.core.fence().cause().cloned()
     }
 
+    /// Waits until the data directory takes no changes, and says why. Cancel: safe.
+    pub async fn until_fenced(&self) -> FenceCause {
+        loop {
+            let told = self.core.fence_told.notified();
+            if let Some(cause) = self.fenced() {
+                return cause;
+            }
+            told.await;
+        }
+    }
+
     /// Figures for metrics.
     pub fn stats(&self) -> StoreStats {
         let lane = self.core.lane().figures();

@@ -67,6 +67,8 @@ pub(crate) struct StoreCore {
     pub(crate) free_files_at: Cell<Option<Moment>>,
     pub(crate) is_stopping: Cell<bool>,
     pub(crate) retention: RetentionQueue,
+    /// Rung when the fence was told to every log.
+    pub(crate) fence_told: Notify,
     /// What opening the batches of clients costs this shard.
     pub(crate) opening: Opening,
     /// Failures of background work since the last success, and the last of them.
@@ -110,6 +112,7 @@ impl StoreCore {
             disk_full: Cell::new(None),
             free_files_at: Cell::new(None),
             is_stopping: Cell::new(false),
+            fence_told: Notify::new(),
             opening: Opening::default(),
             failures: RefCell::new((0, None)),
             checkpoints: Cell::new(0),

@@ -145,6 +145,7 @@ fn tell_fence(core: &StoreCore) {
     for log in logs {
         log.notify_failed(LogFailure::Fenced(cause.clone()));
     }
+    core.fence_told.notify_all();
 }
 
 /// Refuses appends while free space is below the reserve.

@@ -9,7 +9,8 @@
 //! - when records were replayed and not committed the machine is dropped and built anew from the
 //!   log: there is no rollback.
 //!
-//! Does not: link shards (the caller's [`ShardLink`] does), or outlive a fence of its directory.
+//! Does not: link shards (the caller's [`ShardLink`] does), or outlive a fence of its directory: the
+//! node stops it and starts another one.
 
 mod commit;
 mod load;

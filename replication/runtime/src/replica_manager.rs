@@ -3,6 +3,7 @@
 //! Keeps:
 //! - a replica is here when the image names it for this node and its home is this shard;
 //! - the image is set after the replicas have followed it, and never goes back;
+//! - between `suspend` and the first image after `resume` every replica is offline, known or not;
 //! - a log that metadata names and the directory lacks is offline, never created anew; a log that
 //!   metadata does not name is deleted at load.
 //!
@@ -17,13 +18,13 @@ pub use read::{FetchAnswer, FetchOptions, FoundOffset, Horizon, OffsetTarget};
 use crate::error::ReplicaError;
 use crate::partition_replica::{AppendAnswer, OnChange, PartitionReplica};
 use bytes::Bytes;
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::time::Duration;
 use engine_config::BrokerConfig;
 use engine_log::{Origin, Store, home_shard};
 use engine_model::{HashMap, NodeId, ShardId, TopicPartition};
 use replication_metadata::MetadataImage;
-use replication_partition::Acks;
+use replication_partition::{Acks, OfflineCause, Refusal};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -39,7 +40,9 @@ pub struct ReplicaParts {
 
 /// See the module.
 pub struct ReplicaManager {
-    store: Store,
+    store: RefCell<Store>,
+    /// The store has stopped or was just replaced: what lives here is not known yet.
+    is_suspended: Cell<bool>,
     shard: ShardId,
     shards: usize,
     node_id: NodeId,
@@ -56,7 +59,8 @@ impl ReplicaManager {
     /// The manager of a shard, with nothing in it until the controller sends the first image.
     pub fn new(store: Store, parts: ReplicaParts) -> Rc<Self> {
         Rc::new(Self {
-            store,
+            store: RefCell::new(store),
+            is_suspended: Cell::new(false),
             shard: parts.shard,
             shards: parts.shards,
             node_id: parts.config.node_id,
@@ -90,14 +94,20 @@ impl ReplicaManager {
     }
 
     /// The store of this shard.
-    pub fn store(&self) -> &Store {
-        &self.store
+    pub fn store(&self) -> Store {
+        self.store.borrow().clone()
     }
 
     /// The replica of a partition that lives here.
     pub fn replica(&self, partition: TopicPartition) -> Result<Rc<PartitionReplica>, ReplicaError> {
         let found = self.replicas.borrow().get(&partition).cloned();
-        found.ok_or(ReplicaError::NotHere(partition))
+        found.ok_or_else(|| {
+            if self.is_suspended.get() {
+                Refusal::Offline(OfflineCause::Failed).into()
+            } else {
+                ReplicaError::NotHere(partition)
+            }
+        })
     }
 
     /// How many replicas live here.
@@ -117,6 +127,20 @@ impl ReplicaManager {
         replica
             .append(records, acks, Origin::Client, Some(timeout))
             .await
+    }
+
+    /// Takes every replica offline, because the store is about to be stopped and replaced: whoever
+    /// waits is told. No image may come until [`ReplicaManager::resume`].
+    pub fn suspend(&self) {
+        self.is_suspended.set(true);
+        self.stop();
+    }
+
+    /// Goes on with another store. Replicas are opened anew, each in the leader epoch that the next
+    /// image, a whole one, gives it.
+    pub fn resume(&self, store: Store) {
+        *self.store.borrow_mut() = store;
+        self.replicas.borrow_mut().clear();
     }
 
     /// Tells whoever waits on this shard that it stops serving. The store is the caller's to stop.

@@ -11,6 +11,14 @@
 //! say where to listen          ----------> listen
 //!                              <---------- listening
 //! ready
+//!   .. the directory is fenced ..
+//! probe the disk until it works
+//! stop the controller, the store  ---------> stop the store
+//!                              <---------- what it had acknowledged
+//! recover the directory
+//! start the store              ----------> start the store
+//!                              <---------- done
+//! load the controller, publish the image
 //!   .. stop is requested ..
 //! connections answered and closed          connections answered and closed
 //!                              <---------- quiet

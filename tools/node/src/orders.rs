@@ -1,7 +1,7 @@
-//! What shard 0 and the others say to each other while a node starts and stops.
+//! What shard 0 and the others say to each other while a node starts, heals and stops.
 
 use core::net::SocketAddr;
-use engine_log::StoreSeed;
+use engine_log::{StableEnds, StoreSeed};
 use engine_model::{DirectoryId, ShardId};
 use engine_rt::{MailReceiver, MailSender, System};
 
@@ -18,6 +18,12 @@ pub(crate) enum Order {
     },
     /// Listen there.
     Listen { addresses: Vec<SocketAddr> },
+    /// The data directory is fenced: stop the controller, if it lives with you.
+    Recall,
+    /// No controller asks any more: stop the store, take the replicas offline.
+    Suspend,
+    /// The directory was recovered: go on with this store.
+    Resume { seed: Box<StoreSeed> },
     /// Answer what is under way and close every connection.
     Quiet,
     /// Every shard is quiet: leave the mesh and stop the store.
@@ -31,6 +37,8 @@ pub(crate) enum Report {
     Done,
     /// It is not.
     Failed(NodeError),
+    /// The store has stopped because of the fence; this is what it had acknowledged.
+    Suspended(StableEnds),
     /// The store has stopped, with a checkpoint or without.
     Stored { clean: bool },
 }

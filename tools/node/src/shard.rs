@@ -1,16 +1,19 @@
 //! What each shard of a node is, from its store to its listeners, and how it comes up and goes.
 //!
-//! `lead` is the main of shard 0, `follow` that of every other; both work with a `Running`.
+//! `lead` is the main of shard 0, `follow` that of every other; both work with a `Running`. `heal`
+//! is what shard 0 does while the node serves: it lifts fences.
 
 mod follow;
+mod heal;
 mod lead;
 
 pub(crate) use follow::follow;
 pub(crate) use lead::lead;
 
+use core::cell::RefCell;
 use core::net::SocketAddr;
 use engine_config::BrokerConfig;
-use engine_log::{Store, StoreSeed};
+use engine_log::{FenceCause, StableEnds, Store, StoreSeed};
 use engine_model::{DirectoryId, ShardId};
 use engine_rt::{ListenOptions, Listener};
 use engine_shard::{MemoryPool, Mesh, MeshSeed};
@@ -33,12 +36,12 @@ pub(crate) struct ShardParts {
     pub(crate) door: Door,
 }
 
-/// A shard whose store is open.
+/// A shard that runs; its store is open but while a fence is being lifted.
 pub(crate) struct Running {
     shard: ShardId,
     shards: usize,
     config: Arc<BrokerConfig>,
-    store: Store,
+    store: RefCell<Option<Store>>,
     replicas: Rc<ReplicaManager>,
     broker: Rc<Broker>,
     mesh: Mesh<Question, Answer>,
@@ -84,7 +87,7 @@ impl Running {
             shard,
             shards,
             config,
-            store,
+            store: RefCell::new(Some(store)),
             replicas,
             broker,
             mesh,
@@ -107,7 +110,8 @@ impl Running {
             endpoints: self.config.advertised_listeners.clone(),
             link: self.broker.shard_link(),
         };
-        let controller = ControllerDriver::start(&self.store, parts)
+        let store = self.replicas.store();
+        let controller = ControllerDriver::start(&store, parts)
             .await
             .map_err(|error| NodeError::Metadata {
                 reason: error.to_string(),
@@ -153,6 +157,38 @@ impl Running {
         Ok(())
     }
 
+    /// Waits until the data directory takes no changes. For a shard with a store.
+    pub(crate) async fn until_fenced(&self) -> FenceCause {
+        self.replicas.store().until_fenced().await
+    }
+
+    /// Stops the controller, if it lives here; then nobody asks for changes of metadata.
+    pub(crate) async fn recall(&self) {
+        if let Some(controller) = self.broker.take_controller() {
+            controller.stop().await;
+        }
+    }
+
+    /// Stops a store that takes nothing any more and says what it had acknowledged. Everything
+    /// that waits for it is answered; connections stay.
+    pub(crate) async fn suspend(&self) -> StableEnds {
+        self.replicas.suspend();
+        let store = self.store.take();
+        match store {
+            Some(store) => store.stop_fenced().await,
+            // The last attempt did not come so far.
+            None => StableEnds::default(),
+        }
+    }
+
+    /// Goes on with the store of a recovered directory. The controller's image opens the replicas.
+    pub(crate) async fn resume(&self, seed: StoreSeed) -> Result<(), NodeError> {
+        let store = Store::start(seed).await.map_err(NodeError::Storage)?;
+        self.replicas.resume(store.clone());
+        *self.store.borrow_mut() = Some(store);
+        Ok(())
+    }
+
     /// Accepts no more, answers what is under way, closes every connection.
     pub(crate) async fn quiet(&self) {
         self.connections.stop().await;
@@ -161,14 +197,15 @@ impl Running {
     /// Leaves the mesh and stops the store; true if everything is in a checkpoint. To be called
     /// once every shard is quiet.
     pub(crate) async fn store_away(self) -> bool {
-        if let Some(controller) = self.broker.take_controller() {
-            controller.stop().await;
-        }
+        self.recall().await;
         self.broker.stop();
         // Returns when no shard calls any more.
         self.mesh.stop().await;
         self.replicas.stop();
-        match self.store.stop().await {
+        let Some(store) = self.store.take() else {
+            return false;
+        };
+        match store.stop().await {
             Ok(()) => true,
             Err(error) => {
                 tracing::warn!(shard = self.shard.0, %error, "the store did not stop clean");

@@ -52,7 +52,10 @@ impl PartitionLog {
         if state.segments.is_empty() {
             state.writer = None;
         }
-        let is_quarantined = self.inner.offline.get() == Some(OfflineReason::Quarantined);
+        let is_quarantined = matches!(
+            self.inner.offline.get(),
+            Some(OfflineReason::Quarantined | OfflineReason::LostStableRecords)
+        );
         let capture = LogCapture {
             log: self.clone(),
             generation: state.generation,

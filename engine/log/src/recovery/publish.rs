@@ -26,11 +26,8 @@ impl Recovery<'_> {
         let shards = self.options.shards;
         let mut images: Vec<Vec<LogImage>> = vec![Vec::new(); shards];
         self.report.logs = self.logs.len();
-        for log in self.logs.values_mut() {
-            // It stays so over restarts: what was acknowledged is missing, until somebody says that
-            // it may be.
-            let is_lost = ends.ends.get(&log.id).is_some_and(|end| log.log_end < *end);
-            log.is_quarantined |= is_lost;
+        self.set_lost_apart(ends);
+        for log in self.logs.values() {
             let home = home_shard(log.partition, shards);
             if home.0 != log.id.lane {
                 self.report.rehomed = self.report.rehomed.saturating_add(1);
@@ -68,6 +65,22 @@ impl Recovery<'_> {
             seeds,
             report: self.report,
         })
+    }
+
+    /// Sets apart the logs that end below what had been acknowledged: no start may take them for
+    /// whole.
+    fn set_lost_apart(&mut self, ends: &StableEnds) {
+        for log in self.logs.values_mut() {
+            let expected = ends.ends.get(&log.id).copied();
+            if let Some(expected) = expected.filter(|end| log.log_end < *end) {
+                log.is_quarantined = true;
+                tracing::error!(
+                    log = %log.id, partition = %log.partition, end = %log.log_end, %expected,
+                    "a log lacks acknowledged records and stays offline: stop the broker and run \
+                     `odradek storage repair --accept-loss` to serve what is left"
+                );
+            }
+        }
     }
 
     /// The lane of a shard: the files of the last run if they are there and whole, else new ones.

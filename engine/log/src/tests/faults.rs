@@ -118,9 +118,11 @@ fn a_fence_reaches_every_shard_and_is_lifted_for_all() {
         for store in &stores {
             ends.push(store.stop_fenced().await);
         }
-        let opened = opened.directory.unfence(ends).await.unwrap();
+        let mut directory = opened.directory;
+        let unfenced = directory.unfence(ends).await.unwrap();
+        assert_eq!(unfenced.lost, []);
         let mut stores = Vec::new();
-        for seed in opened.seeds {
+        for seed in unfenced.seeds {
             stores.push(Store::start(seed).await.unwrap());
         }
         for number in 0..2 {
@@ -136,13 +138,14 @@ fn a_fence_reaches_every_shard_and_is_lifted_for_all() {
         for store in &stores {
             store.stop().await.unwrap();
         }
-        opened.directory.close_clean().await.unwrap();
+        directory.close_clean().await.unwrap();
     })
     .unwrap();
 }
 
 #[test]
-fn a_log_that_comes_back_shorter_than_acknowledged_stays_offline() {
+fn a_log_that_comes_back_shorter_than_acknowledged_stays_offline_for_good() {
+    let lost = LogState::Offline(OfflineReason::LostStableRecords);
     let (mut sim, node) = sim_node(4);
     sim.block_on(node, LIMIT, move || async move {
         let node = start(data(), &small_options()).await;
@@ -152,17 +155,94 @@ fn a_log_that_comes_back_shorter_than_acknowledged_stays_offline() {
         let mut ends = node.store.stop_fenced().await;
         // As if a second record had been acknowledged and were gone.
         ends.ends.insert(log.id(), Offset::new(2));
-        let mut opened = node.opened.directory.unfence(vec![ends]).await.unwrap();
-        let store = Store::start(opened.seeds.remove(0)).await.unwrap();
-        let log = store.find(partition(0)).unwrap();
-        assert_eq!(
-            log.state(),
-            LogState::Offline(OfflineReason::LostStableRecords)
-        );
-        assert!(append(&log, &record("x", 1)).await.is_err());
+        let mut directory = node.opened.directory;
+        // What its store says after that is what is left, not what there was.
+        for _ in 0..3 {
+            let mut unfenced = directory.unfence(vec![ends]).await.unwrap();
+            assert_eq!(unfenced.lost, [log.id()]);
+            let store = Store::start(unfenced.seeds.remove(0)).await.unwrap();
+            let log = store.find(partition(0)).unwrap();
+            assert_eq!(log.state(), lost);
+            assert!(append(&log, &record("x", 1)).await.is_err());
+            ends = store.stop_fenced().await;
+        }
+        let mut unfenced = directory.unfence(vec![ends]).await.unwrap();
+        let store = Store::start(unfenced.seeds.remove(0)).await.unwrap();
         store.stop().await.unwrap();
+        directory.close_clean().await.unwrap();
     })
     .unwrap();
+    sim.block_on(node, LIMIT, || async {
+        let node = start(data(), &small_options()).await;
+        let log = node.store.find(partition(0)).unwrap();
+        assert_eq!(log.state(), LogState::Offline(OfflineReason::Quarantined));
+        node.store.stop().await.unwrap();
+    })
+    .unwrap();
+}
+
+#[test]
+fn an_unfence_that_fails_anywhere_can_be_tried_again() {
+    let plans = [
+        (FaultKind::Write, "PROBE"),
+        (FaultKind::Flush, ".lane"),
+        (FaultKind::Read, "CURRENT"),
+        (FaultKind::Read, ".lane"),
+        (FaultKind::Read, ".manifest"),
+        (FaultKind::Write, ".segment"),
+        (FaultKind::Flush, ".segment"),
+        (FaultKind::Directory, "segments"),
+        (FaultKind::Write, ".manifest"),
+        (FaultKind::Flush, ".manifest"),
+        (FaultKind::Write, "CURRENT.new"),
+        (FaultKind::Flush, "CURRENT.new"),
+        (FaultKind::Directory, "CURRENT.new"),
+    ];
+    for (place, (kind, path)) in plans.into_iter().enumerate() {
+        for skipped in [0, 1] {
+            let (mut sim, node) = sim_node(u64::try_from(place).unwrap());
+            let faulty = disk(&sim, node);
+            sim.block_on(node, LIMIT, move || async move {
+                let node = start(data(), &small_options()).await;
+                let (log, watch) = node.create(0).await;
+                for i in 0..30_i64 {
+                    append(&log, &record(&format!("{i}"), 900)).await.unwrap();
+                }
+                stable(&log, &watch, Offset::new(30)).await;
+                let ends = node.store.stop_fenced().await;
+                let mut directory = node.opened.directory;
+                faulty.fail(Fault::once(kind, EIO).on(path).after(skipped));
+                let mut first = directory.unfence(vec![ends]).await;
+                faulty.heal();
+                if skipped == 0 {
+                    assert!(first.is_err(), "{kind:?} of {path} never struck");
+                }
+                if first.is_err() {
+                    first = directory.unfence(Vec::new()).await;
+                }
+                let mut unfenced = first.unwrap();
+                assert_eq!(unfenced.lost, [], "{kind:?} of {path}");
+                let store = Store::start(unfenced.seeds.remove(0)).await.unwrap();
+                let log = store.find(partition(0)).unwrap();
+                assert_eq!(log.state(), LogState::Online);
+                let found = read_all(&log).await;
+                assert_eq!(found.len(), 30, "{kind:?} of {path}");
+                append(&log, &record("more", 4)).await.unwrap();
+                store.stop().await.unwrap();
+                directory.close_clean().await.unwrap();
+            })
+            .unwrap();
+            sim.crash(node, CrashKind::Power);
+            sim.block_on(node, LIMIT, || async {
+                let node = start(data(), &small_options()).await;
+                assert!(node.opened.was_clean);
+                let (log, _) = node.find(0).await;
+                assert_eq!(read_all(&log).await.len(), 31);
+                node.stop().await;
+            })
+            .unwrap();
+        }
+    }
 }
 
 #[test]

@@ -22,7 +22,18 @@ pub(crate) async fn init_producer_id(
             producer_epoch: ProducerEpoch::ZERO,
             ..InitProducerIdResponse::default()
         },
-        Err(fault) => refuse(fault.code),
+        Err(fault) => refuse(code_of(fault.code)),
+    }
+}
+
+/// What a client is told when no block of ids is to be had now. All clients retry that code here, and
+/// not all the codes of a disk that fails or a controller that is away.
+/// Source: Kafka's `RPCProducerIdManager`.
+fn code_of(code: ErrorCode) -> ErrorCode {
+    if code.is_retriable() {
+        ErrorCode::COORDINATOR_LOAD_IN_PROGRESS
+    } else {
+        code
     }
 }
 
@@ -52,6 +63,15 @@ fn refuse(error_code: ErrorCode) -> InitProducerIdResponse {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn trouble_that_passes_is_told_with_the_code_that_every_client_retries() {
+        for code in [ErrorCode::KAFKA_STORAGE_ERROR, ErrorCode::NOT_CONTROLLER] {
+            assert_eq!(code_of(code), ErrorCode::COORDINATOR_LOAD_IN_PROGRESS);
+        }
+        let ours = ErrorCode::UNKNOWN_SERVER_ERROR;
+        assert_eq!(code_of(ours), ours);
+    }
 
     #[test]
     fn a_producer_names_id_and_epoch_or_neither() {

@@ -22,7 +22,7 @@ impl ReplicaManager {
     pub async fn handle(self: Rc<Self>, request: ShardRequest) -> ShardAnswer {
         match request {
             ShardRequest::CountLogs => {
-                let logs = self.store.logs();
+                let logs = self.store().logs();
                 let own = TopicPartition::CLUSTER_METADATA;
                 ShardAnswer::Count(logs.iter().filter(|log| log.partition() != own).count())
             }
@@ -37,8 +37,9 @@ impl ReplicaManager {
 
     /// Many at a time, so that one flush makes many of them durable.
     async fn create_logs(&self, logs: Vec<NewLog>) -> Result<(), StorageError> {
+        let store = self.store();
         for logs in logs.chunks(LOGS_AT_ONCE) {
-            let create = |log: &NewLog| self.store.create(log.partition, log.config.clone());
+            let create = |log: &NewLog| store.create(log.partition, log.config.clone());
             let created = join_all(logs.iter().map(create).collect()).await;
             created
                 .into_iter()
@@ -50,9 +51,10 @@ impl ReplicaManager {
 
     /// All of them are tried; the answer is the first error.
     async fn delete_logs(&self, partitions: &[TopicPartition]) -> Result<(), StorageError> {
+        let store = self.store();
         let mut result = Ok(());
         for partitions in partitions.chunks(LOGS_AT_ONCE) {
-            let delete = |partition: &TopicPartition| self.store.delete(*partition);
+            let delete = |partition: &TopicPartition| store.delete(*partition);
             let deleted = join_all(partitions.iter().map(delete).collect()).await;
             for (partition, deleted) in partitions.iter().zip(deleted) {
                 match deleted {
@@ -82,7 +84,7 @@ impl ReplicaManager {
                     self.follow_topic(topic).await;
                 }
                 let unnamed = |partition: &TopicPartition| image.partition(*partition).is_none();
-                let logs = self.store.logs();
+                let logs = self.store().logs();
                 let partitions = logs.iter().map(engine_log::PartitionLog::partition);
                 gone.extend(
                     partitions.filter(|p| *p != TopicPartition::CLUSTER_METADATA && unnamed(p)),
@@ -104,6 +106,9 @@ impl ReplicaManager {
             }
         }
         *self.image.borrow_mut() = image;
+        if delta.is_none() {
+            self.is_suspended.set(false);
+        }
         for partition in &gone {
             let replica = self.replicas.borrow_mut().remove(partition);
             if let Some(replica) = replica {
@@ -202,7 +207,7 @@ impl ReplicaManager {
         topic: &TopicImage,
         partition: TopicPartition,
     ) -> Rc<PartitionReplica> {
-        let log = self.store.find(partition);
+        let log = self.store().find(partition);
         if log.is_none() {
             tracing::error!(
                 topic = %topic.name, partition = %partition.partition,

@@ -18,20 +18,22 @@ pub(crate) async fn follow(parts: ShardParts, mut leader: Leader) {
     };
     report(&leader, Report::Done).await;
     loop {
-        let result = match leader.orders.recv().await {
+        let answer = match leader.orders.recv().await {
             Some(Order::Lead {
                 directory,
                 was_clean,
-            }) => running.lead_cluster(directory, was_clean).await,
-            Some(Order::Listen { addresses }) => running.listen(&addresses),
+            }) => done(running.lead_cluster(directory, was_clean).await),
+            Some(Order::Listen { addresses }) => done(running.listen(&addresses)),
+            Some(Order::Recall) => {
+                running.recall().await;
+                Report::Done
+            }
+            Some(Order::Suspend) => Report::Suspended(running.suspend().await),
+            Some(Order::Resume { seed }) => done(running.resume(*seed).await),
             // Shard 0 saw the request to stop and says when; or it is gone.
             Some(Order::Start { .. } | Order::Quiet | Order::Store) | None => break,
         };
-        let failed = result.is_err();
-        report(&leader, done(result)).await;
-        if failed {
-            break;
-        }
+        report(&leader, answer).await;
     }
     running.quiet().await;
     report(&leader, Report::Done).await;

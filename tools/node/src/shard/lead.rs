@@ -1,4 +1,4 @@
-//! The main of shard 0: brings the node up, waits for the request to stop, takes it down.
+//! The main of shard 0: brings the node up, has it heal until the request to stop, takes it down.
 
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::time::Duration;
@@ -11,7 +11,7 @@ use crate::error::{EADDRINUSE, NodeError};
 use crate::options::{NodeOptions, Ready};
 use crate::orders::{Follower, Order, Report};
 
-use super::{Running, ShardParts};
+use super::{Running, ShardParts, heal};
 
 /// How long a port may still be held by a broker that was killed: the kernel takes its ring, and
 /// with it the accepts under way, apart after the process is gone.
@@ -40,7 +40,7 @@ pub(crate) async fn lead(parts: ShardParts, options: NodeOptions, mut followers:
         }
     };
     let Opened {
-        directory,
+        mut directory,
         mut seeds,
         report,
         directory_id,
@@ -102,7 +102,7 @@ pub(crate) async fn lead(parts: ShardParts, options: NodeOptions, mut followers:
                 topics: image.topic_count(),
                 partitions: image.partition_count(),
             });
-            engine_rt::stopped().await;
+            heal::serve(&running, &mut followers, &mut directory).await;
         }
         Err(error) => {
             on_error(error);
@@ -153,7 +153,7 @@ fn ip(host: &str) -> Result<IpAddr, NodeError> {
     }
 }
 
-async fn lead_cluster(
+pub(super) async fn lead_cluster(
     running: &Running,
     followers: &mut [Follower],
     shards: usize,
@@ -215,16 +215,16 @@ async fn take_down(running: Running, mut followers: Vec<Follower>, directory: Di
     }
 }
 
-async fn send(follower: &Follower, order: Order) {
+pub(super) async fn send(follower: &Follower, order: Order) {
     // A shard that is gone shows when its report is awaited.
     let _ = follower.orders.send(order).await;
 }
 
-async fn heard(follower: &mut Follower) -> Result<(), NodeError> {
+pub(super) async fn heard(follower: &mut Follower) -> Result<(), NodeError> {
     match follower.reports.recv().await {
         Some(Report::Done) => Ok(()),
         Some(Report::Failed(error)) => Err(error),
-        Some(Report::Stored { .. }) | None => Err(NodeError::ShardEnded {
+        Some(Report::Suspended(_) | Report::Stored { .. }) | None => Err(NodeError::ShardEnded {
             shard: follower.shard.0,
         }),
     }
