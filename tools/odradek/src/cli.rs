@@ -18,7 +18,9 @@ pub use bench::{
 };
 pub use cluster::ClusterVerb;
 pub use completion::{CompletionArguments, Shell};
-pub use config::{ConfigVerb, ExplainArguments, ShowArguments};
+pub use config::{
+    ConfigVerb, ExplainArguments, OwnerArguments, SetArguments, ShowArguments, UnsetArguments,
+};
 pub use doctor::DoctorArguments;
 pub use log::{DumpArguments, LogVerb, StatArguments, VerifyArguments};
 pub use record::{CatArguments, ConsumeArguments, ProduceArguments, RecordVerb};
@@ -81,7 +83,7 @@ pub enum Noun {
     /// Show the cluster and its brokers
     #[command(subcommand)]
     Cluster(ClusterVerb),
-    /// Show settings and what they mean
+    /// Show and change settings, and say what they mean
     #[command(subcommand)]
     Config(ConfigVerb),
     /// Print a script that completes commands in a shell

@@ -1,9 +1,11 @@
 //! `odradek config`: one file a verb.
 
+mod alter;
 mod explain;
 mod remote;
 mod show;
 
+pub use alter::{alter, changes};
 pub use remote::{Resource, describe};
 
 use crate::cli::{ConfigVerb, Global};
@@ -14,6 +16,8 @@ use engine_config::{BROKER_SETTINGS, Setting, TOPIC_SETTINGS, UNUSED_BROKER_SETT
 pub fn run(global: &Global, verb: &ConfigVerb) -> Result<(), Failure> {
     match verb {
         ConfigVerb::Show(arguments) => show::run(global, arguments),
+        ConfigVerb::Set(arguments) => alter::set(global, arguments),
+        ConfigVerb::Unset(arguments) => alter::unset(global, arguments),
         ConfigVerb::Explain(arguments) => explain::run(global, arguments),
     }
 }

@@ -86,6 +86,8 @@ fn every_command_has_one_line_of_help_and_two_examples() {
             "storage repair",
             "cluster describe",
             "config show",
+            "config set",
+            "config unset",
             "config explain",
             "completion"
         ]

@@ -64,6 +64,41 @@ fn what_a_broker_refuses_has_the_code_of_its_kind() {
             &["nonsense"],
         ),
         (
+            &["topic", "alter", "here", "-c", "nonsense=1"],
+            1,
+            &["topic 'here'", "nonsense", "INVALID_CONFIG"],
+        ),
+        (
+            &[
+                "config",
+                "set",
+                "--topic",
+                "here",
+                "retention.ms=soon",
+                "--dry-run",
+            ],
+            1,
+            &["Not a number of type LONG"],
+        ),
+        (
+            &["config", "set", "--topic", "nowhere", "retention.ms=5"],
+            5,
+            &["'nowhere'"],
+        ),
+        (
+            &["config", "unset", "--broker", "77", "log.retention.ms"],
+            5,
+            &["no broker 77"],
+        ),
+        (
+            &["config", "set", "--all-brokers", "num.partitions=5"],
+            1,
+            &[
+                "all brokers",
+                "Cannot update these configs dynamically: [num.partitions]",
+            ],
+        ),
+        (
             &["topic", "create", "new", "-r", "3"],
             1,
             &["INVALID_REPLICATION_FACTOR"],
@@ -97,6 +132,10 @@ fn wrong_usage_is_2_before_anything_is_done() {
         (&["topic", "create"], &["TOPIC"]),
         (&["topic", "create", "a", "-p", "0"], &["0"]),
         (&["topic", "create", "a", "-c", "x"], &["-c KEY=VALUE"]),
+        (&["topic", "alter", "a"], &["--partitions", "--config"]),
+        (&["config", "set", "--topic", "a"], &["KEY=VALUE"]),
+        (&["config", "set", "a=1"], &["--topic", "--all-brokers"]),
+        (&["config", "set", "--topic", "a", "x"], &["KEY=VALUE"]),
         (&["topic", "delete", "a"], &["--yes"]),
         (&["topic", "list", "-X", "aks=1"], &["aks"]),
         (

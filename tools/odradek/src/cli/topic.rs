@@ -21,9 +21,9 @@ pub enum TopicVerb {
         after_help = "Examples:\n  odradek topic create greetings --partitions 4\n  odradek topic create orders -p 2 -c max.message.bytes=2097152 --if-not-exists"
     )]
     Create(CreateArguments),
-    /// Give topics more partitions
+    /// Give topics more partitions, or other settings
     #[command(
-        after_help = "Examples:\n  odradek topic alter greetings --partitions 8\n  odradek topic alter greetings -p 16 --dry-run"
+        after_help = "Examples:\n  odradek topic alter greetings --partitions 8\n  odradek topic alter greetings -c retention.ms=7d --delete-config segment.bytes"
     )]
     Alter(AlterArguments),
     /// Show first and last offsets, or those of a time
@@ -70,9 +70,23 @@ pub struct AlterArguments {
     /// The topics
     #[arg(required = true, value_name = "TOPIC")]
     pub names: Vec<String>,
+    #[command(flatten)]
+    pub changes: TopicChanges,
+}
+
+/// What is to be different about topics.
+#[derive(Args, Debug)]
+#[group(required = true, multiple = true)]
+pub struct TopicChanges {
     /// Number of partitions they shall have, those they have included
-    #[arg(short, long, required = true, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
-    pub partitions: i32,
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
+    pub partitions: Option<i32>,
+    /// A setting and its new value
+    #[arg(short, long = "config", value_name = "KEY=VALUE")]
+    pub configs: Vec<String>,
+    /// A setting that falls back to the broker's default
+    #[arg(long = "delete-config", value_name = "KEY")]
+    pub deleted: Vec<String>,
 }
 
 /// `topic offsets`.

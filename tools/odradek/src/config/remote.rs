@@ -13,21 +13,50 @@ pub enum Resource {
     Topic(String),
     /// A broker.
     Broker(i32),
+    /// Every broker, as far as it was changed for all of them.
+    AllBrokers,
 }
 
 impl Resource {
     /// Kafka's number of its kind.
-    const fn code(&self) -> i8 {
+    pub(super) const fn code(&self) -> i8 {
         match self {
             Self::Topic(_) => 2,
-            Self::Broker(_) => 4,
+            Self::Broker(_) | Self::AllBrokers => 4,
         }
     }
 
-    fn name(&self) -> String {
+    /// Where to ask about it: a broker tells of itself alone.
+    ///
+    /// Errors: `NotFound` for a broker that is not there.
+    pub(super) fn target(&self, driver: &mut Driver) -> Result<Target, Failure> {
+        let Self::Broker(id) = self else {
+            return Ok(Target::Any);
+        };
+        driver.call(Target::Any, net_client::describe_topics([]))?;
+        let node = engine_model::NodeId(*id);
+        if driver.cluster().brokers.contains_key(&node) {
+            return Ok(Target::Node(node));
+        }
+        let what = format!("there is no broker {id}");
+        Err(Failure::new(crate::failure::Kind::NotFound, what)
+            .hint("`odradek cluster describe` shows those there are"))
+    }
+
+    /// It in words.
+    pub(super) fn words(&self) -> String {
+        match self {
+            Self::Topic(name) => format!("topic '{}'", name.escape_debug()),
+            Self::Broker(id) => format!("broker {id}"),
+            Self::AllBrokers => "all brokers".to_owned(),
+        }
+    }
+
+    pub(super) fn name(&self) -> String {
         match self {
             Self::Topic(name) => name.clone(),
             Self::Broker(id) => id.to_string(),
+            Self::AllBrokers => String::new(),
         }
     }
 }
@@ -59,32 +88,12 @@ pub fn describe(driver: &mut Driver, resource: &Resource) -> Result<Vec<Told>, F
         }],
         ..DescribeConfigsRequest::default()
     };
-    let target = match resource {
-        Resource::Topic(_) => Target::Any,
-        Resource::Broker(id) => {
-            driver.call(Target::Any, net_client::describe_topics([]))?;
-            let node = engine_model::NodeId(*id);
-            if !driver.cluster().brokers.contains_key(&node) {
-                let what = format!("there is no broker {id}");
-                return Err(Failure::new(crate::failure::Kind::NotFound, what)
-                    .hint("`odradek cluster describe` shows those there are"));
-            }
-            Target::Node(node)
-        }
-    };
+    let target = resource.target(driver)?;
     let response = driver.call(target, request)?;
     let mut told = Vec::new();
     for result in response.results {
         if result.error_code.is_error() {
-            let what = match resource {
-                Resource::Topic(name) => {
-                    format!(
-                        "cannot show the settings of topic '{}'",
-                        name.escape_debug()
-                    )
-                }
-                Resource::Broker(id) => format!("cannot show the settings of broker {id}"),
-            };
+            let what = format!("cannot show the settings of {}", resource.words());
             let message = result.error_message.as_deref().filter(|m| !m.is_empty());
             return Err(Failure::broker(what, result.error_code, message));
         }

@@ -63,7 +63,7 @@ pub fn run(global: &Global, arguments: &ShowArguments) -> Result<(), Failure> {
     let resource = match (&arguments.topic, arguments.broker) {
         (Some(topic), _) => Some(Resource::Topic(topic.clone())),
         (None, Some(id)) => Some(Resource::Broker(id)),
-        (None, None) => None,
+        (None, None) => arguments.all_brokers.then_some(Resource::AllBrokers),
     };
     let mut values = match resource {
         None => of_start(global, arguments)?,

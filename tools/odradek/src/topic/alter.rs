@@ -1,7 +1,8 @@
-//! `odradek topic alter`: more partitions.
+//! `odradek topic alter`: more partitions, other settings.
 
 use super::{first_failure, learn_cluster};
 use crate::cli::{AlterArguments, Global};
+use crate::config::{self, Resource};
 use crate::driver::Driver;
 use crate::failure::Failure;
 use crate::output::{self, Row};
@@ -34,20 +35,39 @@ impl Row for AlteredRow {
     }
 }
 
-/// Runs it.
+/// Runs it: settings first, which can be taken back.
 pub fn run(
     driver: &mut Driver,
     global: &Global,
     arguments: &AlterArguments,
 ) -> Result<(), Failure> {
+    let wanted = &arguments.changes;
+    let settings = config::changes(&wanted.configs, &wanted.deleted)?;
     learn_cluster(driver)?;
+    if !settings.is_empty() {
+        let topic = |name: &String| Resource::Topic(name.clone());
+        let topics: Vec<Resource> = arguments.names.iter().map(topic).collect();
+        config::alter(driver, global, &topics, &settings)?;
+    }
+    match wanted.partitions {
+        Some(partitions) => add_partitions(driver, global, &arguments.names, partitions),
+        None => Ok(()),
+    }
+}
+
+fn add_partitions(
+    driver: &mut Driver,
+    global: &Global,
+    names: &[String],
+    partitions: i32,
+) -> Result<(), Failure> {
     let topic = |name: &String| CreatePartitionsTopic {
         name: Text::from(name.as_str()),
-        count: arguments.partitions,
+        count: partitions,
         assignments: None,
     };
     let request = CreatePartitionsRequest {
-        topics: arguments.names.iter().map(topic).collect(),
+        topics: names.iter().map(topic).collect(),
         timeout_ms: i32::try_from(driver.timeout().as_millis()).unwrap_or(i32::MAX),
         validate_only: global.dry_run,
     };
@@ -67,7 +87,7 @@ pub fn run(
         .filter(|result| !result.error.is_error())
         .map(|result| AlteredRow {
             name: result.name.to_string(),
-            partitions: arguments.partitions,
+            partitions,
             status: if global.dry_run { "valid" } else { "altered" },
         })
         .collect();
