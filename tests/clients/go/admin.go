@@ -52,6 +52,8 @@ func (r *rig) administer(ctx context.Context, c command) (any, error) {
 		return r.offsets(ctx, c)
 	case "describe_configs":
 		return r.describeConfigs(ctx, c)
+	case "alter_configs":
+		return nil, r.alterConfigs(ctx, c)
 	case "describe_cluster":
 		return r.describeCluster(ctx)
 	}
@@ -154,6 +156,31 @@ func (r *rig) describeConfigs(ctx context.Context, c command) (any, error) {
 		}
 	}
 	return entries, kerr.ErrorForCode(answer.Resources[0].ErrorCode)
+}
+
+func (r *rig) alterConfigs(ctx context.Context, c command) error {
+	resource := kmsg.NewIncrementalAlterConfigsRequestResource()
+	resource.ResourceName, resource.ResourceType = c.Name, kmsg.ConfigResourceTypeTopic
+	if c.Kind == "broker" {
+		resource.ResourceType = kmsg.ConfigResourceTypeBroker
+	}
+	for key, value := range c.Set {
+		change := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
+		change.Name, change.Op, change.Value = key, kmsg.IncrementalAlterConfigOpSet, kmsg.StringPtr(value)
+		resource.Configs = append(resource.Configs, change)
+	}
+	for _, key := range c.Unset {
+		change := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
+		change.Name, change.Op = key, kmsg.IncrementalAlterConfigOpDelete
+		resource.Configs = append(resource.Configs, change)
+	}
+	request := kmsg.NewPtrIncrementalAlterConfigsRequest()
+	request.Resources, request.ValidateOnly = append(request.Resources, resource), c.ValidateOnly
+	answer, err := request.RequestWith(ctx, r.admin)
+	if err != nil {
+		return err
+	}
+	return kerr.ErrorForCode(answer.Resources[0].ErrorCode)
 }
 
 func (r *rig) describeCluster(ctx context.Context) (any, error) {

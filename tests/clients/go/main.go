@@ -53,6 +53,9 @@ type command struct {
 	Total        int32           `json:"total"`
 	Before       int64           `json:"before"`
 	Kind         string          `json:"kind"`
+	// Of alter_configs.
+	Set   map[string]string `json:"set"`
+	Unset []string          `json:"unset"`
 }
 
 // rig is what the commands act on.

@@ -10,6 +10,8 @@ import java.util.TreeSet;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
 import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.AlterConfigOp;
+import org.apache.kafka.clients.admin.AlterConfigsOptions;
 import org.apache.kafka.clients.admin.ConfigEntry;
 import org.apache.kafka.clients.admin.CreateTopicsOptions;
 import org.apache.kafka.clients.admin.NewPartitions;
@@ -55,6 +57,9 @@ final class Administrator {
                 return allOffsets(topic, command.get("at"));
             case "describe_configs":
                 return describeConfigs(command.get("kind").asText(), command.get("name").asText());
+            case "alter_configs":
+                alterConfigs(command);
+                return null;
             case "describe_cluster":
                 return describeCluster();
             default:
@@ -144,9 +149,24 @@ final class Administrator {
                 .toList();
     }
 
-    private Object describeConfigs(String kind, String name) throws Exception {
+    private static ConfigResource resource(String kind, String name) {
         var type = kind.equals("broker") ? ConfigResource.Type.BROKER : ConfigResource.Type.TOPIC;
-        var asked = new ConfigResource(type, name);
+        return new ConfigResource(type, name);
+    }
+
+    private void alterConfigs(JsonNode command) throws Exception {
+        var changes = new ArrayList<AlterConfigOp>();
+        command.path("set").properties().forEach(setting -> changes.add(new AlterConfigOp(
+                new ConfigEntry(setting.getKey(), setting.getValue().asText()), AlterConfigOp.OpType.SET)));
+        command.path("unset").forEach(key -> changes.add(
+                new AlterConfigOp(new ConfigEntry(key.asText(), ""), AlterConfigOp.OpType.DELETE)));
+        var asked = resource(command.get("kind").asText(), command.get("name").asText());
+        var options = new AlterConfigsOptions().validateOnly(command.path("validate_only").asBoolean());
+        get(admin.incrementalAlterConfigs(Map.of(asked, changes), options).all());
+    }
+
+    private Object describeConfigs(String kind, String name) throws Exception {
+        var asked = resource(kind, name);
         var entries = new HashMap<String, Object>();
         for (ConfigEntry entry : get(admin.describeConfigs(List.of(asked)).all()).get(asked).entries()) {
             var shown = new HashMap<String, Object>();

@@ -4,7 +4,8 @@ import time
 
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka import TopicCollection
-from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, NewTopic, OffsetSpec
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
+from confluent_kafka.admin import NewPartitions, NewTopic, OffsetSpec
 
 from rig import Refused, raw, serve, shown_record
 
@@ -228,6 +229,15 @@ class Confluent:
             }
             for entry in found.values()
         }
+
+    def alter_configs(self, kind, name, set=None, unset=(), validate_only=False):
+        changes = [
+            ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
+            for key, value in (set or {}).items()
+        ]
+        changes += [ConfigEntry(key, None, incremental_operation=AlterConfigOpType.DELETE) for key in unset]
+        asked = ConfigResource(ConfigResource.Type[kind.upper()], name, incremental_configs=changes)
+        result(self.admin.incremental_alter_configs([asked], validate_only=validate_only)[asked])
 
     def describe_cluster(self):
         found = result(self.admin.describe_cluster())

@@ -1,5 +1,6 @@
 """kafka-python: a client written in Python alone."""
 
+import re
 import time
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, OffsetSpec, TopicPartition
@@ -181,6 +182,17 @@ class KafkaPython:
             }
             for key, entry in found.items()
         }
+
+    def alter_configs(self, kind, name, set=None, unset=(), validate_only=False):
+        changes = {key: ("SET", value) for key, value in (set or {}).items()}
+        changes |= {key: ("DELETE", None) for key in unset}
+        asked = ConfigResource(kind, name, configs=changes)
+        options = {"validate_only": validate_only, "raise_on_unknown": False}
+        told = refused(self.admin.alter_configs, [asked], **options)[kind][name]
+        # It raises nothing here, and tells the code in words.
+        code = re.match(r"\[Error (\d+)\]", told)
+        if told != "OK":
+            raise Refused(int(code[1]) if code else None, told)
 
     def describe_cluster(self):
         found = refused(self.admin.describe_cluster)

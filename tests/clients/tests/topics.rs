@@ -19,6 +19,7 @@ with_every_client!(
     partitions_are_added_under_a_running_producer,
     records_are_deleted_up_to_an_offset,
     settings_of_topics_and_brokers_are_described,
+    settings_of_topics_and_brokers_are_changed,
     the_cluster_is_described,
 );
 
@@ -377,6 +378,56 @@ fn settings_of_topics_and_brokers_are_described(kind: Kind) {
         Err(refusal) => assert_eq!(refusal.code, Some(3), "{kind:?}"),
         // kafka-python looks at no error here, and tells of no settings.
         Ok(answer) => assert_eq!((kind, answer), (Kind::KafkaPython, json!({}))),
+    }
+}
+
+fn settings_of_topics_and_brokers_are_changed(kind: Kind) {
+    let target = Target::start();
+    let mut client = Program::start(kind, target.address());
+    let topic = target.name("changed");
+    client.create_topic(&topic, 1, &json!({"retention.ms": "3600000"}));
+    let cluster = client.ask(&json!({"do": "describe_cluster"}));
+    let node = cluster["brokers"][0]["id"].to_string();
+    // Apache Kafka takes a change up a moment after it was acknowledged.
+    let holds = |client: &mut Program, of: &str, name: &str, key: &str, value: &str| {
+        let ask = json!({"do": "describe_configs", "kind": of, "name": name});
+        let what = format!("{kind:?} {of} {key} is {value}");
+        eventually(&what, || client.ask(&ask)[key]["value"] == value);
+    };
+    let change = |of: &str, name: &str, set: Value, unset: Value| json!({"do": "alter_configs", "kind": of, "name": name, "set": set, "unset": unset});
+    let set = json!({"max.message.bytes": "2000", "cleanup.policy": "compact,delete"});
+    let mut only_checked = change("topic", &topic, set.clone(), json!(["retention.ms"]));
+    only_checked["validate_only"] = json!(true);
+    client.ask(&only_checked);
+    holds(&mut client, "topic", &topic, "max.message.bytes", "1048588");
+    client.ask(&change("topic", &topic, set, json!(["retention.ms"])));
+    for (key, value) in [
+        ("max.message.bytes", "2000"),
+        ("cleanup.policy", "compact,delete"),
+        ("retention.ms", "604800000"),
+    ] {
+        holds(&mut client, "topic", &topic, key, value);
+    }
+    let set = json!({"log.segment.bytes": "2097152"});
+    client.ask(&change("broker", &node, set, json!([])));
+    holds(&mut client, "broker", &node, "log.segment.bytes", "2097152");
+    holds(&mut client, "topic", &topic, "segment.bytes", "2097152");
+    client.ask(&change(
+        "broker",
+        &node,
+        json!({}),
+        json!(["log.segment.bytes"]),
+    ));
+    holds(&mut client, "topic", &topic, "segment.bytes", "1073741824");
+    let nowhere = target.name("nowhere");
+    for (of, name, set, code) in [
+        ("topic", nowhere.as_str(), json!({"retention.ms": "5"}), 3),
+        ("topic", &topic, json!({"no.such": "5"}), 40),
+        ("topic", &topic, json!({"retention.ms": "soon"}), 40),
+        ("broker", &node, json!({"node.id": "5"}), 42),
+    ] {
+        let refused = client.refused(&change(of, name, set.clone(), json!([])));
+        assert_eq!(refused, Some(code), "{kind:?} {of} {name} {set}");
     }
 }
 
