@@ -22,7 +22,7 @@ Works on the directory of a broker that runs: then it shows a moment of it. What
 with its place, reading goes on behind it, and the exit code is 1."
     )]
     Stat(StatArguments),
-    /// Check every byte that a data directory, or one file of it, is made of; changes nothing
+    /// Check every byte of a data directory, or of one file of it; changes nothing
     #[command(
         after_help = "Examples:\n  odradek log verify odradek-data\n  odradek log verify odradek-data/CURRENT --json
 
