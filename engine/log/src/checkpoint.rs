@@ -263,7 +263,7 @@ impl StoreCore {
     }
 
     /// Raises the fence for a failure that is not to be retried.
-    fn raise_fence(&self, error: &StorageError) {
+    pub(crate) fn raise_fence(&self, error: &StorageError) {
         let cause = match error {
             StorageError::Io {
                 operation,

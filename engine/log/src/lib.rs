@@ -13,6 +13,7 @@
 mod buffer;
 mod checkpoint;
 mod chunks;
+mod compaction;
 mod config;
 mod directory;
 pub mod epochs;

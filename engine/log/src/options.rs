@@ -37,6 +37,15 @@ pub struct StorageOptions {
     /// How often all logs are looked at for what is too old or too much
     /// (`log.retention.check.interval.ms`).
     pub retention_check_interval: Duration,
+    /// Whether logs are compacted that their settings name (`log.cleaner.enable`).
+    pub cleaner_enabled: bool,
+    /// Bytes of keys' hashes that a round of compaction holds (`log.cleaner.dedupe.buffer.size`).
+    pub cleaner_dedupe_bytes: u64,
+    /// How often compaction looks for work when it has none (`log.cleaner.backoff.ms`).
+    pub cleaner_backoff: Duration,
+    /// Bytes that compaction may read and write a second
+    /// (`log.cleaner.io.max.bytes.per.second`); 0 is no limit.
+    pub cleaner_bytes_per_second: u64,
     /// Free space of the file system below which appends are refused.
     pub disk_reserve_bytes: u64,
 }
@@ -59,6 +68,10 @@ impl Default for StorageOptions {
             written_flush_interval: Duration::from_secs(1),
             heartbeat: Duration::from_millis(100),
             retention_check_interval: Duration::from_mins(5),
+            cleaner_enabled: true,
+            cleaner_dedupe_bytes: 128 << 20,
+            cleaner_backoff: Duration::from_secs(15),
+            cleaner_bytes_per_second: 0,
             disk_reserve_bytes: 256 << 20,
         }
     }

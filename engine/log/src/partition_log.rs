@@ -12,6 +12,7 @@
 mod append;
 mod append_as_follower;
 mod capture;
+mod compact;
 mod epoch;
 mod flush;
 mod lookup;
@@ -22,7 +23,9 @@ mod validate;
 
 pub(crate) use append::noted;
 pub(crate) use capture::LogCapture;
+pub(crate) use compact::CompactionView;
 pub(crate) use truncate::{cut_segments, replace_segments};
+pub(crate) use validate::decompressed_bytes_max;
 
 use crate::config::{Durability, LogConfig};
 use crate::epochs::LeaderEpochs;

@@ -12,6 +12,7 @@
 mod index;
 mod read;
 mod rolling;
+mod scan;
 mod writer;
 
 pub(crate) use read::SegmentSpan;

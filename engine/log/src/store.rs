@@ -61,6 +61,8 @@ pub struct StoreStats {
     pub checkpoints: u64,
     /// Bytes of batches written to segments since the start.
     pub segment_bytes_written: u64,
+    /// Groups of segments that compaction has replaced since the start.
+    pub compacted_groups: u64,
 }
 
 /// The live storage of one shard. Cheap to clone.
@@ -117,6 +119,7 @@ impl Store {
             frame_bytes_held: lane.held_bytes,
             checkpoints: self.core.checkpoints.get(),
             segment_bytes_written: self.core.segment_bytes_written.get(),
+            compacted_groups: self.core.compacted_groups.get(),
         }
     }
 }

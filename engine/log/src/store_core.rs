@@ -62,6 +62,8 @@ pub(crate) struct StoreCore {
     pub(crate) flush_queue: RefCell<VecDeque<PartitionLog>>,
     /// Rung when there is background work.
     pub(crate) upkeep: Rc<Notify>,
+    /// Rung when compaction is to look again, and when it is to end.
+    pub(crate) compaction: Notify,
     /// Free bytes, while they are below the reserve.
     pub(crate) disk_full: Cell<Option<u64>>,
     pub(crate) free_files_at: Cell<Option<Moment>>,
@@ -75,6 +77,7 @@ pub(crate) struct StoreCore {
     failures: RefCell<(u32, Option<StorageError>)>,
     pub(crate) checkpoints: Cell<u64>,
     pub(crate) segment_bytes_written: Cell<u64>,
+    pub(crate) compacted_groups: Cell<u64>,
 }
 
 /// What a core is made of.
@@ -109,6 +112,7 @@ impl StoreCore {
             garbage: RefCell::new(Vec::new()),
             flush_queue: RefCell::new(VecDeque::new()),
             upkeep: parts.upkeep,
+            compaction: Notify::new(),
             disk_full: Cell::new(None),
             free_files_at: Cell::new(None),
             is_stopping: Cell::new(false),
@@ -117,6 +121,7 @@ impl StoreCore {
             failures: RefCell::new((0, None)),
             checkpoints: Cell::new(0),
             segment_bytes_written: Cell::new(0),
+            compacted_groups: Cell::new(0),
         }
     }
 
@@ -236,18 +241,19 @@ impl StoreCore {
     }
 
     /// The permit to change files, for a change of a log that must not meet a checkpoint: there
-    /// is none under way, and an entry without payload can be put without beginning one.
+    /// is none under way, and an entry with such a payload can be put without beginning one.
     ///
-    /// Cancel: safe.
-    pub(crate) async fn exclusive(&self) -> Result<Permit, StorageError> {
+    /// Not for the task that takes the checkpoints. Cancel: safe.
+    pub(crate) async fn exclusive(&self, payload_bytes: usize) -> Result<Permit, StorageError> {
+        let size = || core::iter::once(payload_bytes);
         loop {
-            drop(self.wait_for_entry(0).await?);
+            drop(self.wait_for_entry(payload_bytes).await?);
             let permit = self.files.acquire(1).await;
             self.lane.check()?;
-            if self.capture.borrow().is_none() && self.lane.has_room(core::iter::once(0)) {
+            if self.capture.borrow().is_none() && self.lane.has_room(size()) {
                 self.lane.close_open();
-                if self.lane.has_room(core::iter::once(0)) {
-                    self.lane.make_room(0)?;
+                if self.lane.has_room(size()) {
+                    self.lane.make_room(payload_bytes)?;
                 }
                 if self.capture.borrow().is_none() && self.lane.has_open() {
                     return Ok(permit);

@@ -3,6 +3,7 @@
 //! What a crash at every point does to it is pinned by `tests/` of this crate.
 
 mod appends;
+mod compactions;
 mod faults;
 mod reads;
 mod repair;

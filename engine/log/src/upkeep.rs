@@ -6,9 +6,11 @@
 //!
 //! Does not: ever keep a produce from being served for longer than one piece of work.
 
+mod compaction;
 mod retention;
 mod retention_plan;
 
+pub(crate) use compaction::run as compact;
 pub(crate) use retention::RetentionQueue;
 pub(crate) use retention_plan::{Piece, RetentionPlan, plan};
 

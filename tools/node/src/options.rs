@@ -44,6 +44,11 @@ impl NodeOptions {
             read_cache_bytes: usual.read_cache_bytes.min(lane_bytes / 8),
             index_cache_bytes: usual.index_cache_bytes.min(lane_bytes / 32),
             retention_check_interval: config.log_retention_check_interval,
+            // Of all shards together; `for_shards` shares it out.
+            cleaner_enabled: config.log_cleaner_enable,
+            cleaner_dedupe_bytes: config.log_cleaner_dedupe_buffer_size,
+            cleaner_backoff: config.log_cleaner_backoff,
+            cleaner_bytes_per_second: config.log_cleaner_io_max_bytes_per_second.unwrap_or(0),
             ..usual
         };
         let transport = TransportOptions {
@@ -74,6 +79,18 @@ impl NodeOptions {
             on_error: Box::new(|_| {}),
             config,
         }
+    }
+}
+
+/// What each of `shards` gets of storage options that are for all of them together.
+pub(crate) fn for_shards(storage: StorageOptions, shards: usize) -> StorageOptions {
+    let count = u64::try_from(shards.max(1)).unwrap_or(1);
+    let share = |bytes: u64| bytes.div_ceil(count);
+    StorageOptions {
+        shards,
+        cleaner_dedupe_bytes: share(storage.cleaner_dedupe_bytes),
+        cleaner_bytes_per_second: share(storage.cleaner_bytes_per_second),
+        ..storage
     }
 }
 

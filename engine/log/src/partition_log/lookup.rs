@@ -157,7 +157,10 @@ impl PartitionLog {
                     |row| row.first < end && is_wanted(row.max_timestamp),
                     |batch| {
                         let header = batch.header();
-                        if header.last_offset() < end && is_wanted(header.max_timestamp) {
+                        // Compaction leaves batches that no record is left of.
+                        let has_records = header.record_count > 0;
+                        let is_below = header.last_offset() < end;
+                        if has_records && is_below && is_wanted(header.max_timestamp) {
                             is_done = visit(batch);
                         }
                         !is_done

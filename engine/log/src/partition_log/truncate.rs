@@ -75,7 +75,7 @@ impl PartitionLog {
     /// Cancel: safe; it is done or not.
     pub async fn truncate_fully_and_start_at(&self, offset: Offset) -> Result<(), StorageError> {
         let core = self.core()?;
-        let _files = core.exclusive().await?;
+        let _files = core.exclusive(0).await?;
         self.check_online()?;
         let generation = {
             let mut state = self.inner.state.borrow_mut();
@@ -145,7 +145,7 @@ impl PartitionLog {
                 // A file of which that fails is abandoned: then there is no writer to finish.
                 let _ = self.sync_segment(core).await;
             }
-            let files = core.exclusive().await?;
+            let files = core.exclusive(0).await?;
             if !self.is_segment_dirty() {
                 return Ok(files);
             }
@@ -286,6 +286,7 @@ mod tests {
                 max_timestamp: Timestamp(1),
                 last_index: None,
                 sealed: false,
+                compacted: false,
             }];
             assert!(cut_segments(&mut segments, Offset::new(cut)).is_empty());
             assert_eq!(segments[0].record_bytes, expected, "{base}..{end} at {cut}");

@@ -15,7 +15,7 @@ use engine_model::{Timestamp, limits};
 
 /// What comes out of one compressed batch at most: room for honest compression ratios, and no more
 /// than a shard can afford to hold and to work through in one go.
-pub(super) fn decompressed_bytes_max(config: &LogConfig) -> usize {
+pub(crate) fn decompressed_bytes_max(config: &LogConfig) -> usize {
     let max = usize::try_from(config.max_message_bytes).unwrap_or(usize::MAX);
     max.saturating_mul(4)
         .clamp(DECOMPRESSED_BYTES_LEAST, limits::BATCH_BYTES_MAX * 4)

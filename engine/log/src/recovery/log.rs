@@ -5,7 +5,7 @@
 
 use crate::epochs::LeaderEpochs;
 use crate::format::{FormatError, LogImage, SegmentImage, StateImage};
-use crate::partition_log::{cut_segments, noted};
+use crate::partition_log::{cut_segments, noted, replace_segments};
 use crate::producers::{Producers, Truncation};
 use crate::segment::SegmentWriter;
 use crate::store::inline;
@@ -27,6 +27,8 @@ pub(super) enum Misfit {
     Epoch,
     #[error("a batch does not have the offsets its entry says")]
     Range,
+    #[error("segments of {first}..={last} are replaced, which is not what the log holds")]
+    Replace { first: Offset, last: Offset },
 }
 
 /// A log of which a prefix of the entries was applied.
@@ -208,6 +210,30 @@ impl RecoveringLog {
         self.segments.clear();
         self.writer = None;
         self.cut_writers.clear();
+    }
+
+    /// Applies a Replace: `made` takes the place of the segments that hold `first..=last`.
+    ///
+    /// Only what a durable manifest names is ever replaced, so what was replayed lies behind.
+    pub(super) fn replace(
+        &mut self,
+        generation: u32,
+        (first, last): (Offset, Offset),
+        made: Vec<SegmentImage>,
+    ) -> Result<(), Misfit> {
+        let end = last.saturating_next();
+        let is_inside = |s: &SegmentImage| s.base_offset >= first && s.end_offset <= end;
+        let is_outside = |s: &SegmentImage| s.end_offset <= first || s.base_offset >= end;
+        let is_sound = generation == self.generation
+            && end <= self.log_end
+            && self.tail.iter().all(|batch| batch.first >= end)
+            && self.segments.iter().all(|s| is_inside(s) || is_outside(s))
+            && made.iter().all(is_inside);
+        if !is_sound {
+            return Err(Misfit::Replace { first, last });
+        }
+        replace_segments(&mut self.segments, (first, last), made);
+        Ok(())
     }
 
     /// Applies a LogStart.

@@ -6,7 +6,6 @@ use super::scan::Scan;
 use super::{REPLAYED_BYTES_MAX, Recovery, length};
 use crate::error::{OpenError, StorageError};
 use crate::format::{Entry, FrameView, LaneImage};
-use crate::partition_log::replace_segments;
 use engine_model::planted::{self, Bug};
 use engine_model::{LogId, Timestamp};
 
@@ -265,14 +264,12 @@ fn apply_to(
             Ok(())
         }
         Entry::Replace {
+            generation,
             first,
             last,
             segments,
             ..
-        } => {
-            replace_segments(&mut log.segments, (first, last), segments);
-            Ok(())
-        }
+        } => log.replace(generation, (first, last), segments),
         Entry::Create { .. } | Entry::Delete { .. } => Ok(()),
     }
 }

@@ -196,7 +196,7 @@ impl Segments {
 }
 
 /// Checks one extent of a read that began at `start`.
-fn checked(
+pub(super) fn checked(
     log: LogId,
     segment: &SegmentImage,
     row: &IndexRow,

@@ -17,9 +17,15 @@ pub(crate) struct Rolling {
 impl Rolling {
     pub(crate) fn of(config: &LogConfig) -> Self {
         let jitter_ms = config.segment_jitter_ms.min(config.segment_ms);
+        // Records that must be compacted soon may not wait in a segment that is still open.
+        let segment_ms = if config.compacted && config.max_compaction_lag_ms > 0 {
+            config.segment_ms.min(config.max_compaction_lag_ms)
+        } else {
+            config.segment_ms
+        };
         Self {
             segment_bytes: config.segment_bytes,
-            segment_ms: config.segment_ms,
+            segment_ms,
             jitter_ms: u64::try_from(jitter_ms).unwrap_or(0),
         }
     }

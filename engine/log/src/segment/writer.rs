@@ -77,6 +77,7 @@ impl SegmentWriter {
                 max_timestamp: Timestamp::NONE,
                 last_index: None,
                 sealed: false,
+                compacted: false,
             },
             growing,
             rows: Vec::new(),

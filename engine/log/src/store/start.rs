@@ -97,6 +97,7 @@ impl Store {
         tasks.spawn(Rc::clone(lane).flush_frames());
         tasks.spawn(Rc::clone(lane).send_heartbeats());
         tasks.spawn_background(upkeep::run(Rc::clone(&self.core), root));
+        tasks.spawn_background(upkeep::compact(Rc::clone(&self.core)));
         let lane = Rc::clone(lane);
         let bytes = self.core.options().lane_bytes / 2;
         tasks.spawn_background(async move {

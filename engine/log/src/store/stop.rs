@@ -73,6 +73,7 @@ impl Store {
         self.core.capture.take();
         self.core.lane().stop();
         self.core.upkeep.notify_one();
+        self.core.compaction.notify_one();
         for panic in self.tasks.join_all().await {
             tracing::error!(message = panic.message, "a task of the store panicked");
         }

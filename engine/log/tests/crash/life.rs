@@ -77,10 +77,10 @@ impl Lived {
 pub fn fresh_oracle() -> Oracle {
     let mut oracle = Oracle::default();
     for (number, character) in CHARACTERS.iter().enumerate() {
-        let durability = config(*character).durability;
-        oracle
-            .partitions
-            .insert(partition(number), Partition::new(durability));
+        let config = config(*character);
+        let mut state = Partition::new(config.durability);
+        state.is_compacted = config.compacted;
+        oracle.partitions.insert(partition(number), state);
     }
     oracle
 }
@@ -101,6 +101,9 @@ pub fn options(shards: usize) -> StorageOptions {
         open_files_max: 8,
         written_flush_bytes: 64 << 10,
         disk_reserve_bytes: 1 << 20,
+        // So few keys fit that a round often ends before what is dirty does.
+        cleaner_dedupe_bytes: 24 * 20,
+        cleaner_backoff: Duration::from_millis(1),
         ..StorageOptions::default()
     }
 }
@@ -144,6 +147,12 @@ fn without_a_name(stores: &[Store], quarantined: &[LogId]) -> Vec<TopicPartition
     let all = (0..CHARACTERS.len()).map(partition);
     all.filter(|key| !listed.iter().any(|log| log.partition() == *key))
         .collect()
+}
+
+/// Groups of segments that these have compacted.
+fn compacted(stores: &[Store]) -> u64 {
+    let groups = stores.iter().map(|store| store.stats().compacted_groups);
+    groups.sum()
 }
 
 async fn live(
@@ -221,6 +230,7 @@ async fn live(
     for driver in drivers {
         driver.await.map_err(|_| "a driver panicked".to_owned())?;
     }
+    oracle.borrow_mut().compactions += compacted(&stores);
     if plan.linger > Duration::ZERO {
         // Checkpoints that deletions force are over after the first pause; what is appended then
         // is in the lane alone, and after the second the lane says that it is durable.

@@ -96,10 +96,12 @@ struct Swept {
     crashes: u64,
     recoveries: u64,
     acknowledged: usize,
+    /// Groups of segments that compaction replaced in lives that came to their end.
+    compactions: u64,
 }
 
 /// Runs the workload of `seed` once for each change of the disk it makes, crashes there, and
-/// hands the life over.
+/// hands the life over; at last, as point 0, the one that came to its end.
 fn at_every_point(
     plan: Plan,
     disk: &DiskImage,
@@ -111,6 +113,7 @@ fn at_every_point(
         let lived = run(plan, disk, before, oracle, Some(point))
             .map_err(|what| format!("seed {}, while it ran to point {point}: {what}", plan.seed))?;
         if !lived.crashed {
+            look(0, &lived).map_err(|what| format!("seed {}, at its end: {what}", plan.seed))?;
             return Ok(point - 1);
         }
         look(point, &lived)
@@ -132,6 +135,10 @@ fn sweep(seed: u64, draws: &[Draw], swept: &mut Swept) -> Result<(), String> {
         Ended::Checked,
         &oracle,
         |point, lived| {
+            if point == 0 {
+                swept.compactions += lived.oracle.compactions;
+                return Ok(());
+            }
             swept.crashes += 1;
             swept.acknowledged += lived.oracle.acknowledged;
             for (kind, draw) in draws {
@@ -209,6 +216,7 @@ fn sweep_all(draws: &[Draw], workloads: u64) {
     }
     println!("{swept:?}");
     assert!(swept.crashes > 150, "too few crashes: {swept:?}");
+    assert!(swept.compactions > 0, "nothing was compacted: {swept:?}");
     assert!(
         swept.acknowledged > 1000,
         "hardly anything acknowledged: {swept:?}"
@@ -236,13 +244,16 @@ fn recover_everywhere(seed: u64, every: u64, kind: CrashKind) -> Result<u64, Str
         Ended::Checked,
         &fresh_oracle(),
         |point, lived| {
-            if !(point + seed).is_multiple_of(every) {
+            if point == 0 || !(point + seed).is_multiple_of(every) {
                 return Ok(());
             }
             let image = lived.image(kind, point);
             let recover = Plan::recover(point, 1);
             let once = run(recover, &image, ended(kind), &lived.oracle, None)?;
             at_every_point(recover, &image, ended(kind), &lived.oracle, |inner, cut| {
+                if inner == 0 {
+                    return Ok(());
+                }
                 recoveries += 1;
                 // After a kill what was written but not flushed still stands; a power cut now would
                 // take it.

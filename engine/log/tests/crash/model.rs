@@ -4,11 +4,11 @@
 //! each of which has a model of its own in its unit tests.
 
 use bytes::Bytes;
-use engine_codec::{BatchHeader, batches};
+use engine_codec::{Batch, BatchHeader, batches};
 use engine_log::epochs::LeaderEpochs;
 use engine_log::producers::{Noted, Producers, RememberedBatch};
 use engine_model::{LeaderEpoch, LogId, Offset, ProducerId, Timestamp};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A batch as it must be read back, byte for byte.
 #[derive(Clone)]
@@ -55,6 +55,32 @@ impl Stored {
             control: false,
         })
     }
+}
+
+/// A record, its batch aside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct RecordOf {
+    timestamp: i64,
+    key: Vec<u8>,
+    value: Option<Bytes>,
+}
+
+/// The records of one batch by offset; of what cannot be read, none.
+fn records_of(batch: &Bytes) -> Option<Vec<(i64, RecordOf)>> {
+    let batch = Batch::parse(batch).ok()?;
+    let header = *batch.header();
+    batch
+        .records(1 << 20)
+        .map(|record| {
+            let record = record.ok()?;
+            let of = RecordOf {
+                timestamp: header.record_timestamp(record.timestamp_delta).0,
+                key: record.key?.to_vec(),
+                value: record.value,
+            };
+            Some((header.record_offset(record.offset_delta).get(), of))
+        })
+        .collect()
 }
 
 /// One change of a partition, in the order they were asked for.
@@ -188,6 +214,73 @@ impl LogState {
                 self.uncertain.insert(noted.producer_id);
             }
         }
+    }
+
+    /// What is wrong with `found` as what compaction left of the batches that end below `end`.
+    ///
+    /// Every batch and record must be one of the log's, where it was; of each key the last record
+    /// must be there. Where that is a tombstone it may be gone, but then with all before it.
+    pub fn differs_compacted(&self, found: &Bytes, end: i64) -> Option<String> {
+        let mut records: BTreeMap<i64, RecordOf> = BTreeMap::new();
+        let mut heads: BTreeMap<i64, BatchHeader> = BTreeMap::new();
+        for stored in self.batches.iter().filter(|batch| batch.last() < end) {
+            heads.insert(stored.base(), stored.header);
+            records.extend(records_of(&stored.bytes).unwrap());
+        }
+        let mut left: BTreeMap<i64, RecordOf> = BTreeMap::new();
+        let mut next = i64::MIN;
+        for batch in batches(found) {
+            let Ok(batch) = batch else {
+                return Some("a batch that cannot be read".to_owned());
+            };
+            let header = *batch.header();
+            let base = header.base_offset.get();
+            let Some(was) = heads.get(&base) else {
+                return Some(format!("a batch at {base}, where none was"));
+            };
+            let fields = |header: &BatchHeader| {
+                (
+                    header.last_offset(),
+                    header.partition_leader_epoch,
+                    header.producer_id,
+                    header.producer_epoch,
+                    header.base_sequence,
+                )
+            };
+            if base < next || fields(&header) != fields(was) || batch.check_crc().is_err() {
+                return Some(format!("{header:?} instead of {was:?}"));
+            }
+            next = header.next_offset().get();
+            let Some(of) = records_of(batch.bytes()) else {
+                return Some(format!("records at {base} that cannot be read"));
+            };
+            left.extend(of);
+        }
+        if let Some((offset, record)) = left.iter().find(|(at, r)| records.get(at) != Some(r)) {
+            return Some(format!("{record:?} at {offset} was never written there"));
+        }
+        let mut last: BTreeMap<&Vec<u8>, (i64, bool)> = BTreeMap::new();
+        for (offset, record) in &records {
+            last.insert(&record.key, (*offset, record.value.is_none()));
+        }
+        for (key, (offset, is_tombstone)) in last {
+            let is_there = left.contains_key(&offset);
+            let older = left.iter().find(|(at, r)| **at < offset && r.key == *key);
+            if offset < self.start || is_there {
+                continue;
+            }
+            if !is_tombstone {
+                return Some(format!(
+                    "the last record of key {key:?} at {offset} is gone"
+                ));
+            }
+            if let Some((older, _)) = older {
+                return Some(format!(
+                    "key {key:?} was deleted at {offset}, and is back at {older}"
+                ));
+            }
+        }
+        None
     }
 
     /// The bytes of all batches that end below `end`, as a read from the start gives them.

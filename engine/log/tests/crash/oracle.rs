@@ -27,6 +27,8 @@ pub enum Ended {
 #[derive(Clone)]
 pub struct Partition {
     pub durability: Durability,
+    /// Records may be missing of which a later one has the same key.
+    pub is_compacted: bool,
     /// What it was when this life began.
     base: LogState,
     ops: Vec<Op>,
@@ -63,6 +65,8 @@ pub struct Oracle {
     pub ids: BTreeSet<LogId>,
     /// Operations acknowledged in all lives: a test in which nothing was has shown nothing.
     pub acknowledged: usize,
+    /// Segments that compaction replaced in this life, as far as it was asked.
+    pub compactions: u64,
 }
 
 /// One more than the largest epoch any workload reaches.
@@ -86,7 +90,7 @@ impl Dump {
     }
 
     /// The first difference from what the partition would be in `state`.
-    fn differs(&self, state: &LogState) -> Option<String> {
+    fn differs(&self, state: &LogState, is_compacted: bool) -> Option<String> {
         let epoch_ends: Vec<_> = (0..EPOCHS_ASKED)
             .map(|epoch| {
                 state
@@ -108,7 +112,12 @@ impl Dump {
                 "after a start only {stable} of {} is stable",
                 self.end
             ))
-        } else if self.bytes != state.bytes_below(i64::MAX) {
+        } else if let Some(what) = is_compacted
+            .then(|| state.differs_compacted(&self.bytes, i64::MAX))
+            .flatten()
+        {
+            Some(what)
+        } else if !is_compacted && self.bytes != state.bytes_below(i64::MAX) {
             Some(records_differ(&self.bytes, state))
         } else if self.epoch_ends != epoch_ends {
             Some(format!(
@@ -195,6 +204,7 @@ impl Partition {
     pub fn new(durability: Durability) -> Self {
         Self {
             durability,
+            is_compacted: false,
             base: LogState::default(),
             ops: Vec::new(),
             state: LogState::default(),
@@ -262,7 +272,7 @@ impl Partition {
                 continue;
             }
             let difference = match dump {
-                Some(dump) => dump.differs(&state),
+                Some(dump) => dump.differs(&state, self.is_compacted),
                 None if state.exists => Some("it is not there".to_owned()),
                 None => None,
             };

@@ -39,13 +39,16 @@ pub enum Character {
     Replica,
     /// Large batches, rolled segments, stamped times, a moving start.
     Large,
+    /// Few keys, some tombstones, idempotent producers: compacted all the time.
+    Compacted,
 }
 
-pub const CHARACTERS: [Character; 4] = [
+pub const CHARACTERS: [Character; 5] = [
     Character::Producers,
     Character::Written,
     Character::Replica,
     Character::Large,
+    Character::Compacted,
 ];
 
 pub fn partition(number: usize) -> TopicPartition {
@@ -58,13 +61,18 @@ pub fn partition(number: usize) -> TopicPartition {
 pub fn config(character: Character) -> LogConfig {
     let written = character == Character::Written;
     let large = character == Character::Large;
+    let compacted = character == Character::Compacted;
     LogConfig {
         durability: if written {
             Durability::Written
         } else {
             Durability::Fsync
         },
-        segment_bytes: if large { 64 << 10 } else { 24 << 10 },
+        segment_bytes: match character {
+            Character::Large => 64 << 10,
+            Character::Compacted => 4 << 10,
+            _ => 24 << 10,
+        },
         max_message_bytes: 48 << 10,
         file_delete_delay_ms: 20,
         timestamp_type: if large {
@@ -72,6 +80,9 @@ pub fn config(character: Character) -> LogConfig {
         } else {
             TimestampType::CreateTime
         },
+        compacted,
+        min_cleanable_dirty_ratio: 0.05,
+        delete_retention_ms: 5,
         ..LogConfig::default()
     }
 }
@@ -237,23 +248,30 @@ impl Driver {
     }
 
     async fn step(&mut self) -> Outcome {
-        use Character::{Large, Producers, Replica, Written};
+        use Character::{Compacted, Large, Producers, Replica, Written};
         match (self.character, self.draw.below(20)) {
             (_, 0) => {
                 let pause = Duration::from_micros(50 + self.draw.below(3000));
                 engine_rt::sleep(pause).await;
                 Ok(())
             }
+            (Compacted, 15 | 19) if self.draw.below(4) > 0 => self.append().await,
+            (Compacted, 16 | 17) => {
+                // Long enough for a checkpoint, and then for compaction.
+                self.wait_stable().await?;
+                engine_rt::sleep(Duration::from_millis(600)).await;
+                Ok(())
+            }
             (_, 1) => self.wait_stable().await,
             (_, 2) => self.read_back().await,
             (_, 3) | (Replica, 4) => self.next_epoch().await,
             (Replica, 5..=7) | (Large | Written, 16) => self.truncate().await,
-            (Replica, 8) => self.truncate_fully().await,
+            (Replica, 8) | (Compacted, 19) => self.truncate_fully().await,
             (Replica, 9..=13) => self.follow().await,
             (Replica, 14) => self.delete().await,
-            (Large | Replica | Producers, 15) => self.advance_start().await,
+            (Large | Replica | Producers | Compacted, 15) => self.advance_start().await,
             (Large | Written, 17) => self.retire().await,
-            (Producers, 4..=8) => self.retry().await,
+            (Producers, 4..=8) | (Compacted, 4) => self.retry().await,
             (Producers, 9) => self.out_of_order().await,
             _ => self.append().await,
         }
@@ -346,6 +364,13 @@ impl Driver {
         let log = self.log();
         let (start, end) = (log.log_start_offset(), log.stable_end());
         let read = read_all(&log, start, end).await?;
+        if self.character == Character::Compacted {
+            let differs =
+                self.with(|partition| partition.state.differs_compacted(&read, end.get()));
+            return differs.map_or(Ok(()), |what| {
+                Err(format!("reading {start}..{end} of a compacted log: {what}"))
+            });
+        }
         let expected = self.with(|partition| partition.state.bytes_below(end.get()));
         if read != expected {
             let (found, wanted) = (read.len(), expected.len());

@@ -288,6 +288,7 @@ fn segment(at: u32) -> SegmentImage {
         max_timestamp: Timestamp(1_700_000_000_000),
         last_index: (at > 0).then_some(524_288),
         sealed: at.is_multiple_of(2),
+        compacted: at.is_multiple_of(4),
     }
 }
 

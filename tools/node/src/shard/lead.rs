@@ -8,7 +8,7 @@ use engine_model::ShardId;
 use replication_runtime::controller_shard;
 
 use crate::error::{EADDRINUSE, NodeError};
-use crate::options::{NodeOptions, Ready};
+use crate::options::{NodeOptions, Ready, for_shards};
 use crate::orders::{Follower, Order, Report};
 
 use super::{Running, ShardParts, heal};
@@ -27,10 +27,7 @@ pub(crate) async fn lead(parts: ShardParts, options: NodeOptions, mut followers:
         on_error,
         ..
     } = options;
-    let storage = StorageOptions {
-        shards: parts.shards,
-        ..storage
-    };
+    let storage = for_shards(storage, parts.shards);
     let opened = match open(&config.listeners, &data_dir, &storage).await {
         Ok(opened) => opened,
         Err(error) => {

@@ -43,6 +43,8 @@ pub struct SegmentImage {
     pub last_index: Option<u64>,
     /// Whether it takes no more extents.
     pub sealed: bool,
+    /// Whether compaction wrote it: with the compacted ones before it, it holds each key once.
+    pub compacted: bool,
 }
 
 /// Where a snapshot of a log's state is.
@@ -96,6 +98,14 @@ pub(super) enum Row {
     Log(LogImage),
 }
 
+fn flag(fields: &mut Fields<'_>, name: &'static str) -> Result<bool, FormatError> {
+    match fields.u8()? {
+        0 => Ok(false),
+        1 => Ok(true),
+        other => Err(fields.field(name, u64::from(other))),
+    }
+}
+
 impl ManifestHead {
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         out.put_u8(KIND_HEAD);
@@ -113,7 +123,7 @@ impl SegmentImage {
         for segment in segments {
             put_file_id(out, segment.file);
             out.put_u8(u8::from(segment.sealed));
-            out.put_u8(0);
+            out.put_u8(u8::from(segment.compacted));
             out.put_i64_le(segment.base_offset.get());
             out.put_i64_le(segment.end_offset.get());
             out.put_u64_le(segment.bytes);
@@ -142,15 +152,12 @@ impl SegmentImage {
 
     fn decode(fields: &mut Fields<'_>) -> Result<Self, FormatError> {
         let file = fields.file_id()?;
-        let sealed = match fields.u8()? {
-            0 => false,
-            1 => true,
-            other => return Err(fields.field("sealed flag", u64::from(other))),
-        };
-        fields.zeros(1)?;
+        let sealed = flag(fields, "sealed flag")?;
+        let compacted = flag(fields, "compacted flag")?;
         let segment = Self {
             file,
             sealed,
+            compacted,
             base_offset: fields.offset()?,
             end_offset: fields.offset()?,
             bytes: fields.u64()?,
@@ -230,11 +237,7 @@ impl LogImage {
             partition: PartitionIndex::new(fields.i32()?),
         };
         let generation = fields.u32()?;
-        let quarantined = match fields.u8()? {
-            0 => false,
-            1 => true,
-            other => return Err(fields.field("quarantine flag", u64::from(other))),
-        };
+        let quarantined = flag(fields, "quarantine flag")?;
         let log = Self {
             id,
             partition,

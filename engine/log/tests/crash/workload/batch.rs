@@ -21,6 +21,7 @@ impl Driver {
             (Character::Large, 0..=3) => 30_000 + self.draw.below(15_000),
             (Character::Large, _) => self.draw.below(9_000),
             (Character::Producers, _) => 100,
+            (Character::Compacted, _) => 900,
             (_, 0) => self.draw.below(12_000),
             (_, 1 | 2) => 2_000,
             _ => 60 + self.draw.below(400),
@@ -49,12 +50,17 @@ impl Driver {
         let filler = self.draw.next().to_le_bytes();
         let each = usize::try_from(bytes / records).unwrap();
         for record in 0..records {
-            let key = [filler.as_slice(), &record.to_le_bytes()].concat();
+            let mut key = [filler.as_slice(), &record.to_le_bytes()].concat();
+            let mut is_tombstone = false;
+            if self.character == Character::Compacted {
+                key = vec![u8::try_from(self.draw.below(12)).unwrap()];
+                is_tombstone = self.draw.below(8) == 0;
+            }
             let value: Vec<u8> = filler.iter().copied().cycle().take(each).collect();
             let taken = builder.append(&RecordData {
                 timestamp: Timestamp(self.now),
                 key: Some(&key),
-                value: Some(&value),
+                value: (!is_tombstone).then_some(value.as_slice()),
                 headers: &[],
             });
             assert!(taken.unwrap());
