@@ -88,6 +88,10 @@ const DUPLICATES: &[(&str, &str)] = &[
         "glommio's ahash 0.7 asks for 0.2; tempfile and proptest, in tests only, for 0.4",
     ),
     (
+        "nix",
+        "glommio asks for 0.27; fuser, in tests only, for 0.31",
+    ),
+    (
         "syn",
         "build time only: derive macros of serde, clap and thiserror are on 3, others on 2",
     ),
