@@ -1,6 +1,6 @@
 //! Producers under `kill -9`: everything acknowledged is read back, once, in order, unchanged.
 //!
-//! `ODRADEK_TEST_KILLS` sets the number of kills; 20 in the short form.
+//! `ODRADEK_TEST_KILLS` sets the number of kills; 50 in the short form.
 
 #![allow(
     clippy::unwrap_used,
@@ -57,7 +57,7 @@ impl ProducerContext for Acknowledged {
 }
 
 fn kills() -> u64 {
-    std::env::var("ODRADEK_TEST_KILLS").map_or(20, |n| n.parse().expect("a number of kills"))
+    std::env::var("ODRADEK_TEST_KILLS").map_or(50, |n| n.parse().expect("a number of kills"))
 }
 
 /// Record `number` of a partition: its number, then bytes that follow from it.

@@ -1,8 +1,8 @@
 //! A file system in memory, mounted for real, that fails when its [`Switches`] say so.
 //!
 //! Keeps: one request at a time, in the order the kernel sends them; what the test holds
-//! ([`Files`]) and what the kernel sees are the same files. Files are never cached by the kernel, so
-//! each read, write and flush of a program arrives here.
+//! ([`Files`]) and what the kernel sees are the same files. Every write and flush of a program arrives
+//! here, and every read that bypasses the page cache.
 //!
 //! Does not: check permissions, keep times, know links. Source: fuse(4), the crate `fuser`.
 
@@ -356,7 +356,7 @@ impl Filesystem for Files {
                     &attributes,
                     Generation(0),
                     FileHandle(0),
-                    FopenFlags::FOPEN_DIRECT_IO,
+                    FopenFlags::empty(),
                 );
             }
             Err(errno) => reply.error(errno),
@@ -392,7 +392,7 @@ impl Filesystem for Files {
         match self.tree().inodes.get_mut(&inode.0) {
             Some(inode) => {
                 inode.opens += 1;
-                reply.opened(FileHandle(0), FopenFlags::FOPEN_DIRECT_IO);
+                reply.opened(FileHandle(0), FopenFlags::empty());
             }
             None => reply.error(Errno::ENOENT),
         }

@@ -18,18 +18,25 @@
 
 mod broker;
 mod disk;
+mod eio;
+mod enospc;
 mod files;
+mod kill;
 mod mounts;
 mod power;
 mod random;
+mod service;
 mod switches;
 mod watchdog;
 mod wire;
 mod workload;
 mod writer;
 
+pub use eio::{IoErrors, IoReport};
+pub use enospc::{FullDisks, FullReport};
 pub use files::Files;
-pub use mounts::{WITHOUT_MOUNTS, may_mount};
+pub use kill::{KillReport, Kills};
+pub use mounts::{Place, WITHOUT_MOUNTS, may_mount};
 pub use power::{CutReport, Cuts};
-pub use switches::Switches;
+pub use switches::{Fault, Switches, Verb};
 pub use workload::Workload;

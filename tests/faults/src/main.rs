@@ -1,12 +1,15 @@
-//! `tests-faults power|control [--cycles N] [--seed S]`: real faults on real files.
+//! `tests-faults power|control|kill|enospc|eio [--cycles N] [--seed S]`: real faults on real files.
 
 use std::process::ExitCode;
-use tests_faults::{Cuts, may_mount};
+use tests_faults::{Cuts, FullDisks, IoErrors, Kills, may_mount};
 
-const USAGE: &str = "usage: tests-faults power|control [--cycles N] [--seed S]
+const USAGE: &str = "usage: tests-faults power|control|kill|enospc|eio [--cycles N] [--seed S]
 
 power    power cuts under the broker, on ext4 over a disk with a volatile cache
 control  the same on a disk that lies about flushes: has to find losses
+kill     kill -9 of the broker under its clients
+enospc   a small disk that others, or the clients, fill
+eio      writes, flushes, reads and names that fail, once or until healed
 
 Exits with 0 if nothing acknowledged was lost, doubled, reordered or changed.";
 
@@ -22,7 +25,7 @@ fn main() -> ExitCode {
             _ => return usage(),
         }
     }
-    if !may_mount() {
+    if what != "kill" && !may_mount() {
         return ExitCode::FAILURE;
     }
     let is_good = match what.as_str() {
@@ -37,6 +40,44 @@ fn main() -> ExitCode {
             let report = cuts.run();
             println!("{report:#?}");
             lies != (report.violations.is_empty() && report.broken.is_empty())
+        }
+        "kill" => {
+            let kills = Kills {
+                kills: cycles,
+                seed,
+                is_verbose: true,
+            };
+            let report = kills.run();
+            println!(
+                "{} kills ({} of them in a start), {} records, start p50 {:.0?} p99 {:.0?}, wrong: {:?}",
+                report.kills,
+                report.in_start,
+                report.records,
+                report.start_percentile(50),
+                report.start_percentile(99),
+                report.violations
+            );
+            report.violations.is_empty()
+        }
+        "enospc" => {
+            let disks = FullDisks {
+                cycles,
+                seed,
+                is_verbose: true,
+            };
+            let report = disks.run();
+            println!("{report:#?}");
+            report.violations.is_empty()
+        }
+        "eio" => {
+            let errors = IoErrors {
+                cycles,
+                seed,
+                is_verbose: true,
+            };
+            let report = errors.run();
+            println!("{report:#?}");
+            report.violations.is_empty()
         }
         _ => return usage(),
     };

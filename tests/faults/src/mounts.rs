@@ -132,6 +132,14 @@ impl Place {
         (path, session)
     }
 
+    /// A file of `bytes` zeros that take no room.
+    pub fn sparse_file(&self, name: &str, bytes: u64) -> PathBuf {
+        let path = self.path.join(name);
+        let file = fs::File::create(&path).and_then(|file| file.set_len(bytes));
+        file.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        path
+    }
+
     /// Attaches a loop device to a file of this folder.
     pub fn attach(&self, file: &Path) -> Loop {
         assert!(file.starts_with(&self.path), "a file of this run");
@@ -196,6 +204,32 @@ impl Mounted {
     /// Where.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+}
+
+impl Mounted {
+    /// Bytes that are free on it.
+    pub fn free_bytes(&self) -> u64 {
+        let table = must(
+            "df",
+            &["--output=avail", "--block-size=1", text(&self.path)],
+        );
+        let last = table.lines().last().map(str::trim);
+        last.and_then(|bytes| bytes.parse().ok()).expect("a number")
+    }
+
+    /// Takes room away until only so many bytes are free.
+    pub fn fill(&self, leaving: u64) {
+        let bytes = self.free_bytes().saturating_sub(leaving).to_string();
+        let file = self.path.join("ballast");
+        // A little is lost to the file's own blocks; what does not fit is left out.
+        let _ = run("fallocate", &["--length", &bytes, text(&file)]);
+    }
+
+    /// Gives that room back.
+    pub fn unfill(&self) {
+        let file = self.path.join("ballast");
+        fs::remove_file(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     }
 }
 

@@ -166,7 +166,8 @@ impl Cuts {
         let Start::Ready(broker) = Broker::start(&rig.data_directory(), SETTINGS, || false) else {
             panic!("no broker on a new disk");
         };
-        let mut workload = Workload::new(broker.address(), random.draw());
+        let large_percent = [0, 2, 30][usize::try_from(random.below(3)).unwrap()];
+        let mut workload = Workload::new(broker.address(), random.draw(), large_percent);
         let mut broker = Some(broker);
         for _ in 0..cuts {
             let cut = report.cuts;

@@ -15,6 +15,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// How long a broker may take to answer; connections wait longer.
+pub const REQUEST_MS: i32 = 10_000;
 const CREATE_VERSION: i16 = 7;
 const DELETE_VERSION: i16 = 6;
 const METADATA_VERSION: i16 = 12;
@@ -40,6 +42,7 @@ pub fn create_topic(
             configs: configs.collect(),
             ..CreatableTopic::default()
         }],
+        timeout_ms: REQUEST_MS,
         ..CreateTopicsRequest::default()
     };
     let answer = wire.call(CREATE_VERSION, &request)?;
@@ -57,7 +60,7 @@ pub fn delete_topic(wire: &mut Wire, name: &str) -> std::io::Result<ErrorCode> {
             name: Some(name.into()),
             ..DeleteTopicState::default()
         }],
-        timeout_ms: 30_000,
+        timeout_ms: REQUEST_MS,
         ..DeleteTopicsRequest::default()
     };
     let answer = wire.call(DELETE_VERSION, &request)?;
@@ -75,7 +78,7 @@ enum Passing {
     MayBe,
 }
 
-/// How many acknowledgements there were, of whatever kind, while clients ran.
+/// What clients and the test tell each other while clients run.
 #[derive(Debug, Default)]
 pub struct Signs {
     /// Tells clients to stop.
@@ -109,8 +112,9 @@ pub struct Workload {
 }
 
 impl Workload {
-    /// Makes the topics: `synced` of three partitions, `written` of two of that class.
-    pub fn new(address: SocketAddr, seed: u64) -> Self {
+    /// Makes the topics: `synced` of three partitions, `written` of two of that class; so many of
+    /// 100 values are large.
+    pub fn new(address: SocketAddr, seed: u64, large_percent: u64) -> Self {
         let mut wire = Wire::connect(address).expect("connecting");
         let mut writers = Vec::new();
         let topics = [
@@ -122,7 +126,8 @@ impl Workload {
             let topic = topic.expect("an answer").expect("a topic");
             for partition in 0..partitions {
                 let place = (name, topic, partition);
-                writers.push(Writer::new(address, seed, place, durability));
+                let writer = Writer::new(address, seed, place, durability);
+                writers.push(writer.with_large(large_percent));
             }
         }
         Self {
@@ -138,7 +143,7 @@ impl Workload {
     }
 
     /// Runs every client against the broker while `during` does its worst; how each producer
-    /// ended. Returns when all clients have ended, for which `during` has to see.
+    /// ended, and last the maker of topics, who is never refused. Returns when all clients have ended, for which `during` has to see.
     pub fn run(
         &mut self,
         address: SocketAddr,
@@ -171,9 +176,23 @@ impl Workload {
                 .into_iter()
                 .map(|run| run.join().expect("a producer"))
                 .collect();
-            topics.join().expect("the maker of topics");
-            ends.into_iter().collect()
+            let topics = topics.join().expect("the maker of topics");
+            ends.into_iter().chain([Ok(topics)]).collect()
         })
+    }
+
+    /// Reads everything while something fails: nothing that is read may be wrong. Whether all could
+    /// be read.
+    pub fn look(&self, address: SocketAddr) -> Result<bool, Violation> {
+        let mut is_whole = true;
+        for writer in &self.writers {
+            match writer.read(address) {
+                Ok(_) => {}
+                Err(violation) if violation.kind == Wrong::Refused => is_whole = false,
+                Err(violation) => return Err(violation),
+            }
+        }
+        Ok(is_whole)
     }
 
     /// Reads everything and compares; how many records of class [`Durability::Written`] a power cut
@@ -239,9 +258,9 @@ fn pass(
     stop: &AtomicBool,
     passing: &mut BTreeMap<String, Passing>,
     next: &mut u64,
-) {
+) -> End {
     let Ok(mut wire) = Wire::connect(address) else {
-        return;
+        return End::Cut;
     };
     while !stop.load(Ordering::Relaxed) {
         let name = format!("{PASSING}{next}");
@@ -251,7 +270,7 @@ fn pass(
             Ok(Ok(_)) => passing.insert(name, Passing::Is),
             // Refused in a fault: whether it was made shows later.
             Ok(Err(_)) => None,
-            Err(_) => return,
+            Err(_) => return End::Cut,
         };
         let old = passing.iter().find(|(_, known)| **known == Passing::Is);
         let old = old.map(|(name, _)| name.clone());
@@ -260,9 +279,10 @@ fn pass(
             match delete_topic(&mut wire, &old) {
                 Ok(ErrorCode::NONE) => passing.insert(old, Passing::IsNot),
                 Ok(_) => None,
-                Err(_) => return,
+                Err(_) => return End::Cut,
             };
         }
         thread::sleep(Duration::from_millis(50));
     }
+    End::Stopped
 }

@@ -6,6 +6,7 @@
 
 use crate::random::Random;
 use crate::wire::Wire;
+use crate::workload::REQUEST_MS;
 use bytes::Bytes;
 use engine_codec::{BatchBuilder, BatchOptions, Compression, RecordData, batches};
 use engine_model::{
@@ -21,8 +22,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Batches under way at a time; a broker remembers five.
 const UNANSWERED_MAX: usize = 4;
-/// Most values; one in fifty has up to 64 times as many.
+/// Of most values.
 const VALUE_BYTES_MAX: u64 = 1500;
+/// Of the others.
+const LARGE_VALUE_BYTES_MAX: u64 = 96 << 10;
 const BATCH_BYTES_MAX: usize = 1 << 20;
 const FETCH_BYTES: i32 = 4 << 20;
 const PRODUCER_ID_VERSION: i16 = 4;
@@ -96,6 +99,7 @@ pub struct Writer {
     durability: Durability,
     producer: (ProducerId, ProducerEpoch),
     random: Random,
+    large_percent: u64,
     /// Records from this number on are of this era, newest last.
     eras: Vec<(u64, u64)>,
     /// Every record before this one is acknowledged.
@@ -138,10 +142,18 @@ impl Writer {
             durability,
             producer,
             random: Random::new(seed ^ part),
+            large_percent: 2,
             eras: vec![(0, 0)],
             acknowledged: 0,
             unanswered: VecDeque::new(),
         }
+    }
+
+    /// With so many of 100 values large.
+    #[must_use]
+    pub fn with_large(mut self, percent: u64) -> Self {
+        self.large_percent = percent;
+        self
     }
 
     /// Number of records acknowledged and to be kept.
@@ -164,8 +176,12 @@ impl Writer {
             .find(|(first, _)| *first <= number)
             .unwrap();
         let mut random = Random::new(self.seed ^ number.wrapping_mul(0x9e37_79b9) ^ (era << 48));
-        let is_large = random.chance(2);
-        let length = random.below(VALUE_BYTES_MAX * if is_large { 64 } else { 1 });
+        let is_large = random.chance(self.large_percent);
+        let length = random.below(if is_large {
+            LARGE_VALUE_BYTES_MAX
+        } else {
+            VALUE_BYTES_MAX
+        });
         let length = usize::try_from(length).unwrap();
         let mut value = format!("{} {era} {number} ", self.name).into_bytes();
         while value.len() < length {
@@ -211,11 +227,29 @@ impl Writer {
         Batch { first, end, bytes }
     }
 
+    /// Sends one batch, or what is unanswered; whether it was acknowledged.
+    pub fn write_one(&mut self, address: SocketAddr) -> bool {
+        if self.unanswered.is_empty() {
+            let batch = self.next_batch();
+            self.unanswered.push_back(batch);
+        }
+        let stop = AtomicBool::new(true);
+        self.run(address, &stop, &AtomicU64::new(0)) == Ok(End::Stopped)
+    }
+
+    /// Without sequences a batch behind one that is refused would take its place.
+    fn unanswered_max(&self) -> usize {
+        match self.producer.0 {
+            ProducerId::NONE => 1,
+            _ => UNANSWERED_MAX,
+        }
+    }
+
     fn send(&self, wire: &mut Wire, batch: &Batch) -> std::io::Result<()> {
         let request = ProduceRequest {
             transactional_id: None,
             acks: -1,
-            timeout_ms: 30_000,
+            timeout_ms: REQUEST_MS,
             topic_data: vec![TopicProduceData {
                 topic_id: self.topic,
                 partition_data: vec![PartitionProduceData {
@@ -244,7 +278,7 @@ impl Writer {
         let mut sent = 0;
         loop {
             let is_open = sent < self.unanswered.len() || !stop.load(Ordering::Relaxed);
-            if is_open && sent < UNANSWERED_MAX {
+            if is_open && sent < self.unanswered_max() {
                 if sent == self.unanswered.len() {
                     let batch = self.next_batch();
                     self.unanswered.push_back(batch);
