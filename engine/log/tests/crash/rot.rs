@@ -10,14 +10,16 @@
 //! where the lane file that holds them is as it was before they were written, or all zeros. Then the log must still be what it was at an earlier moment.
 
 use super::draw::Draw;
-use super::life::{Lived, Plan, run};
-use super::oracle::Ended;
+use super::life::{Lived, Plan, options, run};
+use super::oracle::{Ended, read_all};
 use super::{STEPS, fresh_oracle};
 use bytes::Bytes;
-use engine_rt::sim::{CrashKind, DiskImage, Simulation};
+use engine_log::{PartitionLog, Store, open};
+use engine_rt::sim::{CrashKind, DiskImage, SimDisk, Simulation};
 use engine_rt::{Dir, FileOptions};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 use std::time::Duration;
 
 /// What became of a damaged directory.
@@ -280,4 +282,70 @@ fn damage_to_any_file_is_never_served_and_never_loses_silently_what_is_acknowled
         }
     }
     println!("{table}");
+}
+
+/// Turns bits of segments over under a live store, reads everything, and turns them back: a read
+/// gives what was there or an error, and what was whole before is whole again.
+async fn rot_under(disk: SimDisk, shards: usize, seed: u64, flips: u64) -> Result<u64, String> {
+    let text = |error: &dyn fmt::Display| error.to_string();
+    let opened = open(Path::new("/data"), &options(shards))
+        .await
+        .map_err(|error| text(&error))?;
+    let mut logs = Vec::new();
+    for seed in opened.seeds {
+        let store = Store::start(seed).await.map_err(|error| text(&error))?;
+        logs.extend(store.logs().into_iter().map(|log| (store.clone(), log)));
+    }
+    let read = async |log: &PartitionLog| {
+        read_all(log, log.log_start_offset(), log.log_end_offset()).await
+    };
+    let mut whole = Vec::new();
+    for (_, log) in &logs {
+        whole.push(read(log).await?);
+    }
+    let files = disk.files();
+    let segments: Vec<_> = files
+        .iter()
+        .filter(|(path, bytes)| kind(path) == "segment" && *bytes > 0)
+        .collect();
+    let mut draw = Draw(seed);
+    let mut refused = 0;
+    for _ in 0..flips {
+        let (path, bytes) = segments[draw.index(segments.len())];
+        let (at, bit) = (draw.below(*bytes), u8::try_from(draw.below(8)).unwrap());
+        disk.flip_bit(path, at, bit).unwrap();
+        for ((_, log), whole) in logs.iter().zip(&whole) {
+            match read(log).await {
+                Ok(found) if found == *whole => {}
+                Ok(_) => return Err(format!("bit {bit} of {path} at {at}: other bytes")),
+                Err(_) => refused += 1,
+            }
+        }
+        disk.flip_bit(path, at, bit).unwrap();
+    }
+    Ok(refused)
+}
+
+#[test]
+fn a_block_that_rots_under_a_live_store_is_never_served() {
+    let flips = flips(300);
+    for seed in [3, 6] {
+        let victim = Victim::new(seed, true).unwrap();
+        let mut sim = Simulation::new(seed);
+        let node = sim.add_node_with_disk(1, &victim.image);
+        let disk = sim.disk(node);
+        let shards = victim.shards;
+        let refused = sim
+            .block_on(node, Duration::from_mins(60), move || {
+                rot_under(disk, shards, seed, flips)
+            })
+            .unwrap();
+        match refused {
+            Ok(refused) => {
+                println!("{refused} of {flips} flips were refused to a reader");
+                assert!(refused > flips / 10, "{refused} of {flips} flips were met");
+            }
+            Err(what) => panic!("seed {seed}: {what}"),
+        }
+    }
 }

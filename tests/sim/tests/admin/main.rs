@@ -19,4 +19,5 @@ mod metadata;
 mod pages;
 mod partitions;
 mod records_deleted;
+mod retention;
 mod topics;
