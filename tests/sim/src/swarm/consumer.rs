@@ -157,6 +157,8 @@ impl Consumer {
                 request.topics.extend(asked.topics);
             }
         }
+        // Whoever waits for a connection may have it in another life of the node.
+        self.caller.client().await?;
         let mut span = self.journal.asked();
         let answer = self.caller.call(VERSION, &request).await?;
         span.returned = engine_rt::now().0;
@@ -202,6 +204,8 @@ impl Consumer {
         place: Place,
         from: i64,
     ) -> Result<Result<Read, ErrorCode>, Hangup> {
+        // Whoever waits for a connection may have it in another life of the node.
+        self.caller.client().await?;
         let mut span = self.journal.asked();
         let answer = self.caller.call(VERSION, request).await?;
         span.returned = engine_rt::now().0;
@@ -249,6 +253,8 @@ impl Consumer {
         place: Place,
         is_end: bool,
     ) -> Result<(), Hangup> {
+        // Whoever waits for a connection may have it in another life of the node.
+        self.caller.client().await?;
         let mut span = self.journal.asked();
         let answer = self.list_offset(&target.topic, place, is_end).await?;
         span.returned = engine_rt::now().0;
@@ -327,8 +333,14 @@ impl Consumer {
                 }
                 Ok(Err(code)) => {
                     attempts += 1;
-                    if attempts > LAST_ATTEMPTS_MAX || !code.is_retriable() {
+                    let is_moved = code == ErrorCode::OFFSET_OUT_OF_RANGE;
+                    if attempts > LAST_ATTEMPTS_MAX || !(code.is_retriable() || is_moved) {
                         return Err(code.0);
+                    }
+                    if is_moved {
+                        // The start has moved past the place: begin again.
+                        whole = LastState::default();
+                        next = None;
                     }
                     engine_rt::sleep(super::caller::PATIENCE / 400).await;
                 }

@@ -196,6 +196,8 @@ pub struct LifePlan {
     pub end: End,
     /// A crash point lies within the start that follows.
     pub crash_in_next_start: Option<u64>,
+    /// The disk fails, or is full, in the start that follows.
+    pub fault_in_next_start: Option<Mishap>,
 }
 
 /// Everything that one seed decides.
@@ -357,6 +359,7 @@ fn draw_producer(chance: &mut Chance, number: u64, is_large: bool) -> ProducerPl
 }
 
 fn draw_lives(chance: &mut Chance, mishaps: &BTreeSet<Mishap>) -> Vec<LifePlan> {
+    let faults = [Mishap::ErrorOnce, Mishap::ErrorForever, Mishap::DiskFull];
     let mut shards = chance.size(1, 3);
     let count = chance.size(1, 3);
     let quiet: Vec<Mishap> = mishaps
@@ -409,6 +412,10 @@ fn draw_lives(chance: &mut Chance, mishaps: &BTreeSet<Mishap>) -> Vec<LifePlan> 
                 lasts,
                 mishaps: when,
                 end,
+                fault_in_next_start: faults
+                    .get(chance.size(0, 5))
+                    .copied()
+                    .filter(|it| mishaps.contains(it)),
                 crash_in_next_start: (at_point && chance.one_in(2)).then(|| chance.between(1, 60)),
             }
         })

@@ -111,10 +111,6 @@ impl Run {
             self.finish();
         }
         let deceit = self.mischief.deceit(&self.world);
-        if deceit != Deceit::default() && !self.failures.is_empty() {
-            // Whatever refuses to go on over what the machine did has done right.
-            self.failures.clear();
-        }
         let violations = self.journal.with(|history| {
             history.deceit = deceit;
             checker::check(history)
@@ -144,13 +140,20 @@ impl Run {
         for number in 0..self.plan.lives.len() {
             let life = self.plan.lives[number].clone();
             self.world.set_shards(life.shards);
-            if number > 0
-                && let Some(point) = self.plan.lives[number - 1].crash_in_next_start
-            {
-                let disk = self.world.simulation.disk(self.world.machine());
-                disk.crash_after(point);
+            let mut fault = None;
+            if number > 0 {
+                let before = &self.plan.lives[number - 1];
+                fault = before.fault_in_next_start;
+                if let Some(point) = before.crash_in_next_start {
+                    let disk = self.world.simulation.disk(self.world.machine());
+                    disk.crash_after(point);
+                }
             }
-            if !self.start() {
+            if let Some(fault) = fault {
+                self.tell(&format!("{fault:?} in the start"));
+                self.mischief.strike(&mut self.world, fault);
+            }
+            if !self.start(fault.is_some()) {
                 return false;
             }
             if number == 0 {
@@ -158,7 +161,7 @@ impl Run {
             }
             self.life(&life.mishaps, life.lasts, life.end);
         }
-        self.start()
+        self.start(false)
     }
 
     fn start_clients(&mut self) {
@@ -190,8 +193,8 @@ impl Run {
         }
     }
 
-    /// Starts the node, once more where a crash was planned within the start.
-    fn start(&mut self) -> bool {
+    /// Starts the node, once more where a crash or a fault was planned within the start.
+    fn start(&mut self, mut is_faulty: bool) -> bool {
         for _ in 0..4 {
             match self.world.attempt(START_MAX) {
                 Started::Ready(ready) => {
@@ -203,8 +206,19 @@ impl Run {
                     self.tell(&format!("start: {kind:?} in the middle"));
                     self.crash(kind);
                 }
+                Started::Refused(error) if is_faulty => {
+                    self.tell(&format!("the node does not start: {error}"));
+                    Mischief::heal(&self.world);
+                    is_faulty = false;
+                    self.journal.ended(Ending::Kill);
+                }
                 Started::Refused(error) => {
-                    self.fail(format!("the node does not start: {error}"));
+                    if self.mischief.deceit(&self.world) == Deceit::default() {
+                        self.fail(format!("the node does not start: {error}"));
+                    } else {
+                        // Whoever refuses to go on over what the machine did does right.
+                        self.tell(&format!("the node does not start: {error}"));
+                    }
                     return false;
                 }
                 Started::Stuck => {
@@ -331,7 +345,7 @@ impl Run {
         self.journal.set_phase(Phase::Over);
         if self.plan.seed.is_multiple_of(2) {
             self.stop();
-            if !self.start() {
+            if !self.start(false) {
                 return;
             }
         }
