@@ -159,8 +159,11 @@ impl World {
             return Started::Stuck;
         }
         if let Some(error) = self_error(&self.told) {
-            self.wait_down();
-            return Started::Refused(error);
+            return match self.stop_within(limit) {
+                Stopped::Down => Started::Refused(error),
+                Stopped::CrashPoint => Started::CrashPoint,
+                Stopped::Stuck => Started::Stuck,
+            };
         }
         let ready = self.told.ready.lock().unwrap().clone().unwrap();
         Started::Ready(Box::new(ready))
