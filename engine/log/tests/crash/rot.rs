@@ -336,7 +336,7 @@ fn a_block_that_rots_under_a_live_store_is_never_served() {
         let disk = sim.disk(node);
         let shards = victim.shards;
         let refused = sim
-            .block_on(node, Duration::from_mins(60), move || {
+            .block_on(node, Duration::from_hours(1), move || {
                 rot_under(disk, shards, seed, flips)
             })
             .unwrap();
