@@ -6,7 +6,9 @@ use bytes::Bytes;
 use core::time::Duration;
 use engine_codec::{BatchBuilder, BatchOptions, Compression, RecordData};
 use engine_model::{Offset, Timestamp};
+use engine_rt::sim::{Fault, FaultEffect, FaultKind, Simulation};
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// A record with a key; `None` for the value is a tombstone.
 type Keyed = (i64, String, Option<String>);
@@ -212,4 +214,156 @@ fn a_compacted_log_is_found_by_offset_and_time_over_its_gaps() {
         assert!(written.len() > found.len());
         node.stop().await;
     });
+}
+
+/// What happens to a log while it is being compacted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Meanwhile {
+    Truncated,
+    StartedAnew,
+    Trimmed,
+    NotCompactedAnyMore,
+    Deleted,
+    Stopped,
+}
+
+#[test]
+fn what_happens_to_a_log_during_a_round_wins() {
+    for meanwhile in [
+        Meanwhile::Truncated,
+        Meanwhile::StartedAnew,
+        Meanwhile::Trimmed,
+        Meanwhile::NotCompactedAnyMore,
+        Meanwhile::Deleted,
+        Meanwhile::Stopped,
+    ] {
+        for moment_ms in [100, 700, 1500, 2300] {
+            on_sim(&mut Simulation::new(moment_ms), move |path| async move {
+                disturb(&path, meanwhile, Duration::from_millis(moment_ms)).await;
+            });
+        }
+    }
+}
+
+/// Lets it happen that long after a slow round could begin, and compares what is left.
+async fn disturb(path: &Path, meanwhile: Meanwhile, moment: Duration) {
+    let options = StorageOptions {
+        tail_cache_bytes: 0,
+        // Some 120 KiB twice: the round takes seconds.
+        cleaner_bytes_per_second: 80 << 10,
+        ..quick_options()
+    };
+    let node = start(path, &options).await;
+    let (log, watch) = node.create(0).await;
+    log.set_config(compacted_config()).await.unwrap();
+    let mut written = fill(&log, 300, Compression::None).await;
+    stable(&log, &watch, Offset::new(600)).await;
+    engine_rt::sleep(moment).await;
+    match meanwhile {
+        Meanwhile::Truncated => {
+            // No replica cuts below the high watermark; the newest segment is not compacted.
+            log.truncate_to(Offset::new(598)).await.unwrap();
+            written.truncate(598);
+        }
+        Meanwhile::StartedAnew => {
+            log.truncate_fully_and_start_at(Offset::new(700))
+                .await
+                .unwrap();
+            written.clear();
+        }
+        Meanwhile::Trimmed => {
+            log.advance_log_start(Offset::new(300)).await.unwrap();
+            written.retain(|(offset, _, _)| *offset >= 300);
+        }
+        Meanwhile::NotCompactedAnyMore => log.set_config(small_config()).await.unwrap(),
+        Meanwhile::Deleted => node.store.delete(partition(0)).await.unwrap(),
+        Meanwhile::Stopped => {}
+    }
+    if meanwhile != Meanwhile::Stopped {
+        engine_rt::sleep(Duration::from_secs(20)).await;
+    }
+    node.stop().await;
+    let node = start(path, &options).await;
+    let Some(log) = node.store.find(partition(0)) else {
+        assert_eq!(meanwhile, Meanwhile::Deleted);
+        let root = engine_rt::Dir::open(path).await.unwrap();
+        let segments = root.open_dir("segments").await.unwrap();
+        assert_eq!(segments.list().await.unwrap(), []);
+        return;
+    };
+    let found = read_keyed(&log).await;
+    assert_eq!(
+        last_of_each(&found),
+        last_of_each(&written),
+        "{meanwhile:?}"
+    );
+    assert!(found.iter().all(|record| written.contains(record)));
+    node.stop().await;
+}
+
+#[test]
+fn a_disk_that_is_full_or_fails_costs_a_round_and_no_record() {
+    for (seed, fault) in (0_u64..).zip([
+        Fault::always(FaultKind::Write, 28).times(6),
+        Fault::once(FaultKind::Write, 5).after(20),
+        Fault::once(FaultKind::Flush, 5).after(8),
+        Fault::once(FaultKind::Read, 5),
+    ]) {
+        let mut sim = Simulation::new(seed);
+        let node = sim.add_node(1);
+        let disk = sim.disk(node);
+        sim.block_on(node, Duration::from_mins(10), move || async move {
+            let options = StorageOptions {
+                tail_cache_bytes: 0,
+                ..quick_options()
+            };
+            let node = start(Path::new("/data"), &options).await;
+            let (log, watch) = node.create(0).await;
+            log.set_config(compacted_config()).await.unwrap();
+            disk.fail(fault.on(".segment"));
+            let written = fill(&log, 300, Compression::None).await;
+            stable(&log, &watch, Offset::new(600)).await;
+            engine_rt::sleep(Duration::from_secs(5)).await;
+            let found = shrinks_to(&log, 350).await;
+            assert_eq!(last_of_each(&found), last_of_each(&written));
+            node.stop().await;
+        })
+        .unwrap();
+    }
+}
+
+#[test]
+fn a_log_that_cannot_be_read_is_left_alone_and_the_others_go_on() {
+    let mut sim = Simulation::new(1);
+    let node = sim.add_node(1);
+    let disk = sim.disk(node);
+    sim.block_on(node, Duration::from_mins(10), move || async move {
+        let options = StorageOptions {
+            tail_cache_bytes: 0,
+            ..quick_options()
+        };
+        let node = start(Path::new("/data"), &options).await;
+        let mut logs = Vec::new();
+        for number in 0..3 {
+            let (log, watch) = node.create(number).await;
+            let written = fill(&log, 300, Compression::None).await;
+            stable(&log, &watch, Offset::new(600)).await;
+            logs.push((log, watch, written));
+        }
+        // The first that is read is damaged as it is read.
+        disk.fail(Fault::next(FaultKind::Read, FaultEffect::Garble).on(".segment"));
+        for (log, _, _) in &logs {
+            log.set_config(compacted_config()).await.unwrap();
+        }
+        engine_rt::sleep(Duration::from_secs(30)).await;
+        let mut left_alone = 0;
+        for (log, _, written) in &logs {
+            let found = read_keyed(log).await;
+            assert_eq!(last_of_each(&found), last_of_each(written));
+            left_alone += usize::from(found.len() == written.len());
+        }
+        assert_eq!(left_alone, 1);
+        node.stop().await;
+    })
+    .unwrap();
 }

@@ -308,7 +308,9 @@ fn the_last_batch_of_a_producer_and_of_a_round_stays_though_empty() {
 /// Filters a log of batches as a round does, transactions and all.
 fn clean(rules: &Rules, log: &[Batch], map: &OffsetMap) -> Vec<Batch> {
     let mut scan = TransactionScan::default();
-    log.iter().for_each(|batch| scan.note(batch));
+    for batch in log {
+        scan.note(batch);
+    }
     let mut transactions = CleanedTransactions::new(scan.aborted);
     log.iter()
         .filter_map(

@@ -27,111 +27,46 @@ fn segments(each: &[(bool, bool, i64)]) -> Vec<SegmentImage> {
         .collect()
 }
 
+/// Segments by letters: compacted, dirty, young (and Young compacted), active.
+fn lettered(letters: &str) -> Vec<SegmentImage> {
+    let each: Vec<_> = letters
+        .chars()
+        .map(|letter| match letter {
+            'c' => (true, true, 1),
+            'd' => (false, true, 1),
+            'y' => (false, true, NOW - 50),
+            'Y' => (true, true, NOW - 50),
+            _ => (false, false, 1),
+        })
+        .collect();
+    segments(&each)
+}
+
 #[test]
 fn a_round_reaches_up_to_what_kafka_calls_uncleanable() {
-    let old = (false, true, 1);
-    let clean = (true, true, 1);
-    let open = (false, false, 1);
-    let young = (false, true, NOW - 50);
-    let young_clean = (true, true, NOW - 50);
-    // Segments, committed end, named end, log end, min.compaction.lag.ms: how many segments.
-    for (what, each, committed, named, log_end, lag, expected) in [
-        ("nothing", vec![], 0, 0, 0, 0, 0),
-        ("only the active one", vec![open], 10, 10, 10, 0, 0),
-        (
-            "all but the active one",
-            vec![old, old, open],
-            30,
-            30,
-            30,
-            0,
-            2,
-        ),
-        (
-            "the newest, though sealed",
-            vec![old, old],
-            20,
-            20,
-            20,
-            0,
-            1,
-        ),
-        (
-            "sealed, and more behind it",
-            vec![old, old],
-            25,
-            20,
-            25,
-            0,
-            2,
-        ),
-        ("not committed", vec![old, old, open], 15, 30, 30, 0, 1),
-        (
-            "committed to its end",
-            vec![old, old, open],
-            20,
-            30,
-            30,
-            0,
-            2,
-        ),
-        ("not named yet", vec![old, old, open], 30, 10, 30, 0, 1),
-        (
-            "one that is young",
-            vec![old, young, old, open],
-            40,
-            40,
-            40,
-            100,
-            1,
-        ),
-        (
-            "just old enough",
-            vec![old, young, old, open],
-            40,
-            40,
-            40,
-            50,
-            3,
-        ),
-        (
-            "young, but no lag",
-            vec![old, young, old, open],
-            40,
-            40,
-            40,
-            0,
-            3,
-        ),
-        (
-            "young, but compacted",
-            vec![young_clean, old, open],
-            30,
-            30,
-            30,
-            100,
-            2,
-        ),
-        (
-            "compacted ones too",
-            vec![clean, old, open],
-            30,
-            30,
-            30,
-            0,
-            2,
-        ),
+    // Segments; committed end, named end, log end; min.compaction.lag.ms: how many segments.
+    for (what, letters, ends, lag, expected) in [
+        ("nothing", "", (0, 0, 0), 0, 0),
+        ("only the active one", "a", (10, 10, 10), 0, 0),
+        ("all but the active one", "dda", (30, 30, 30), 0, 2),
+        ("the newest, though sealed", "dd", (20, 20, 20), 0, 1),
+        ("sealed, more behind it", "dd", (25, 20, 25), 0, 2),
+        ("not committed", "dda", (15, 30, 30), 0, 1),
+        ("committed to its end", "dda", (20, 30, 30), 0, 2),
+        ("not named yet", "dda", (30, 10, 30), 0, 1),
+        ("one that is young", "dyda", (40, 40, 40), 100, 1),
+        ("just old enough", "dyda", (40, 40, 40), 50, 3),
+        ("young, but no lag", "dyda", (40, 40, 40), 0, 3),
+        ("young, but compacted", "Yda", (30, 30, 30), 100, 2),
+        ("compacted ones too", "cda", (30, 30, 30), 0, 2),
     ] {
         let config = LogConfig {
             min_compaction_lag_ms: lag,
             ..LogConfig::default()
         };
-        let ends = (
-            Offset::new(committed),
-            Offset::new(named),
-            Offset::new(log_end),
-        );
-        let found = cleanable_count(&segments(&each), &config, ends, Timestamp(NOW));
+        let (committed, named, log) = ends;
+        let ends = (Offset::new(committed), Offset::new(named), Offset::new(log));
+        let found = cleanable_count(&lettered(letters), &config, ends, Timestamp(NOW));
         assert_eq!(found, expected, "{what}");
     }
 }
