@@ -44,7 +44,7 @@ impl NodeOptions {
             read_cache_bytes: usual.read_cache_bytes.min(lane_bytes / 8),
             index_cache_bytes: usual.index_cache_bytes.min(lane_bytes / 32),
             retention_check_interval: config.log_retention_check_interval,
-            // Of all shards together; `for_shards` shares it out.
+            // Of all shards together; `share_out` divides it.
             cleaner_enabled: config.log_cleaner_enable,
             cleaner_dedupe_bytes: config.log_cleaner_dedupe_buffer_size,
             cleaner_backoff: config.log_cleaner_backoff,
@@ -82,16 +82,12 @@ impl NodeOptions {
     }
 }
 
-/// What each of `shards` gets of storage options that are for all of them together.
-pub(crate) fn for_shards(storage: StorageOptions, shards: usize) -> StorageOptions {
+/// Shares out what `storage` says for all shards together.
+pub(crate) fn share_out(storage: &mut StorageOptions, shards: usize) {
     let count = u64::try_from(shards.max(1)).unwrap_or(1);
-    let share = |bytes: u64| bytes.div_ceil(count);
-    StorageOptions {
-        shards,
-        cleaner_dedupe_bytes: share(storage.cleaner_dedupe_bytes),
-        cleaner_bytes_per_second: share(storage.cleaner_bytes_per_second),
-        ..storage
-    }
+    storage.shards = shards;
+    storage.cleaner_dedupe_bytes = storage.cleaner_dedupe_bytes.div_ceil(count);
+    storage.cleaner_bytes_per_second = storage.cleaner_bytes_per_second.div_ceil(count);
 }
 
 /// Bytes that connections, requests and answers may hold unless somebody knows better: one request

@@ -8,7 +8,7 @@ use engine_model::ShardId;
 use replication_runtime::controller_shard;
 
 use crate::error::{EADDRINUSE, NodeError};
-use crate::options::{NodeOptions, Ready, for_shards};
+use crate::options::{NodeOptions, Ready, share_out};
 use crate::orders::{Follower, Order, Report};
 
 use super::{Running, ShardParts, heal};
@@ -22,12 +22,12 @@ pub(crate) async fn lead(parts: ShardParts, options: NodeOptions, mut followers:
     let NodeOptions {
         config,
         data_dir,
-        storage,
+        mut storage,
         on_ready,
         on_error,
         ..
     } = options;
-    let storage = for_shards(storage, parts.shards);
+    share_out(&mut storage, parts.shards);
     let opened = match open(&config.listeners, &data_dir, &storage).await {
         Ok(opened) => opened,
         Err(error) => {

@@ -37,7 +37,6 @@ impl Driver {
         let unlimited = log.set_config(config(self.character)).await;
         unlimited.map_err(|error| format!("settings: {error}"))?;
         // Only now: a start that moves when nobody listens any more is not in the oracle.
-        read?;
         self.may_retire(false);
         read?;
         let after = self.with(|partition| partition.state.bytes_below(i64::MAX).len());
