@@ -74,13 +74,12 @@ bugs! {
     ProducersOlderThanLog = "producers-older-than-log",
     /// A checkpoint keeps producer state that was captured while it was being rebuilt.
     RebuiltProducersNotCaptured = "rebuilt-producers-not-captured",
+    /// Retention goes by the end of the log, not by what is committed.
+    RetentionAboveCommitted = "retention-above-committed",
     /// A file is unlinked before a manifest that does not name it is durable.
     UnlinkBeforeManifest = "unlink-before-manifest",
 
     // Changes of a log.
-    /// A repeat is acknowledged at once, its original still being on its way to the disk. Planted
-    /// where replicas wait, and found by their tests.
-    DuplicateAcknowledgedEarly = "duplicate-acknowledged-early",
     /// A truncation writes into the old segment above the cut instead of opening a new one.
     OverwriteAboveCut = "overwrite-above-cut",
     /// A truncation's entry carries the generation that it ends.
@@ -121,6 +120,20 @@ bugs! {
     CurrentRenamedEarly = "current-renamed-early",
     /// The mark of a clean stop is left set when the next run begins.
     CleanMarkLeft = "clean-mark-left",
+
+    // Replicas and metadata: found by the tests of replication/runtime.
+    /// A repeat is acknowledged at once, its original still being on its way to the disk.
+    DuplicateAcknowledgedEarly = "duplicate-acknowledged-early",
+    /// The records of one change of the metadata can be committed in part.
+    HalfCommitPublished = "half-commit-published",
+    /// A change of the metadata is answered before its records are durable.
+    MetadataAnsweredEarly = "metadata-answered-early",
+    /// Metadata names the logs of a topic before they are there.
+    MetadataBeforeLogs = "metadata-before-logs",
+    /// A start does not raise the leader epochs.
+    EpochNotRaised = "epoch-not-raised",
+    /// Logs that metadata does not name stay when it is loaded.
+    UnnamedLogsKept = "unnamed-logs-kept",
 }
 
 impl Bug {

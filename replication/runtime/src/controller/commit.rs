@@ -4,6 +4,7 @@ use super::ControllerDriver;
 use crate::error::{ControllerError, ReplicaError};
 use engine_log::{AppendError, Origin, StorageError};
 use engine_model::Offset;
+use engine_model::planted::{self, Bug};
 use replication_metadata::{Controller, MetadataDelta, MetadataRecord, Outcome, encode_batches};
 use replication_partition::{Acks, Refusal, WaitError};
 
@@ -34,14 +35,22 @@ impl ControllerDriver {
         is_atomic: bool,
     ) -> Result<(), ControllerError> {
         let mut rest = records;
-        for batch in encode_batches(records, engine_rt::wall_clock(), is_atomic)? {
+        let mut batches = encode_batches(records, engine_rt::wall_clock(), is_atomic)?;
+        if planted::is(Bug::HalfCommitPublished) {
+            batches.clear();
+            for record in records.chunks(1) {
+                batches.extend(encode_batches(record, engine_rt::wall_clock(), is_atomic)?);
+            }
+        }
+        for batch in batches {
             // The machine is ahead of the log from here until all is committed.
             let machine = self.machine.take();
             let mut machine = machine.ok_or(ControllerError::Stopped)?;
             let expected = machine.image().next_offset();
+            let acks = Some(Acks::All).filter(|_| !planted::is(Bug::MetadataAnsweredEarly));
             let appended = match self
                 .replica
-                .append(batch, Some(Acks::All), Origin::Internal, None)
+                .append(batch, acks, Origin::Internal, None)
                 .await
             {
                 Ok(appended) => appended,

@@ -9,6 +9,7 @@ use crate::request::{
 };
 use engine_config::TopicConfig;
 use engine_log::{LogConfig, home_shard};
+use engine_model::planted::{self, Bug};
 use engine_model::{ShardId, TopicId, TopicName, TopicPartition};
 use replication_metadata::{
     AlterConfigs, AlterConfigsError, Controller, CreatePartitions, CreatePartitionsError,
@@ -88,10 +89,15 @@ impl ControllerDriver {
             Ok(_) => {}
         }
         let logs = self.new_logs(records, configs);
+        let is_committed = planted::is(Bug::MetadataBeforeLogs);
+        if is_committed {
+            self.commit(records, true).await?;
+        }
         let created = self
             .ask_all(|shard| logs.get(&shard).cloned().map(ShardRequest::CreateLogs))
             .await;
         let committed = match created {
+            Ok(_) if is_committed => Ok(()),
             Ok(_) => self.commit(records, true).await,
             Err(error) => Err(error),
         };

@@ -5,6 +5,7 @@ use crate::error::ReplicaError;
 use bytes::Bytes;
 use core::time::Duration;
 use engine_log::{AppendOptions, Origin};
+use engine_model::planted::{self, Bug};
 use engine_model::{LeaderEpoch, Offset, Timestamp};
 use engine_rt::sync::{OneshotReceiver, oneshot};
 use replication_partition::{Acks, Event, WaitError, WaiterId};
@@ -56,11 +57,8 @@ impl PartitionReplica {
             log_start_offset: appended.log_start_offset,
             leader_epoch,
         };
-        #[cfg(odradek_planted)]
-        let acks = acks.filter(|_| {
-            use engine_log::planted::{self, Bug};
-            !(appended.duplicate && planted::is(Bug::DuplicateAcknowledgedEarly))
-        });
+        let is_let_through = appended.duplicate && planted::is(Bug::DuplicateAcknowledgedEarly);
+        let acks = acks.filter(|_| !is_let_through);
         if let Some(acks) = acks {
             let end = appended.last_offset.saturating_next();
             let mut waiting = self.wait(acks, end, leader_epoch);

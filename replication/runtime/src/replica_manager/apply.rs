@@ -6,6 +6,7 @@ use crate::partition_replica::{OnChange, PartitionReplica};
 use crate::request::{NewLog, ShardAnswer, ShardRequest};
 use engine_config::TopicConfig;
 use engine_log::{LogConfig, StorageError};
+use engine_model::planted::{self, Bug};
 use engine_model::{PartitionIndex, TopicId, TopicPartition};
 use engine_shard::join_all;
 use replication_metadata::{MetadataDelta, MetadataImage, PartitionImage, TopicImage};
@@ -104,6 +105,9 @@ impl ReplicaManager {
                     }
                 }
             }
+        }
+        if planted::is(Bug::UnnamedLogsKept) && delta.is_none() {
+            gone.clear();
         }
         *self.image.borrow_mut() = image;
         if delta.is_none() {

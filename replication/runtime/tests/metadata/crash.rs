@@ -318,7 +318,7 @@ impl Crashes<'_> {
     }
 }
 
-fn on_an_empty_disk(seed: u64, shards: usize, kind: CrashKind, draws: u64) {
+pub fn on_an_empty_disk(seed: u64, shards: usize, kind: CrashKind, draws: u64) {
     let (disk, known) = (DiskImage::default(), Oracle::default());
     let work = Work::First;
     let crashes = Crashes {

@@ -12,6 +12,8 @@
 mod crash;
 mod faults;
 mod life;
+#[cfg(odradek_planted)]
+mod planted;
 mod repeats;
 mod rig;
 mod serving;
