@@ -12,7 +12,9 @@ use super::draw::Draw;
 use super::life::{Plan, fresh_oracle, options, run};
 use super::oracle::{Dump, Ended};
 use super::{is_long, seeds, working};
-use engine_log::{LogState, Store, open};
+use bytes::Bytes;
+use engine_log::offline::verify::{Files, Severity, Unreadable, verify_directory};
+use engine_log::{AcceptLoss, LogState, Store, open, repair};
 use engine_model::{LogId, TopicPartition};
 use engine_rt::sim::{CrashKind, DiskImage, Simulation};
 use forge::Forge;
@@ -129,11 +131,99 @@ fn killed(seed: u64) -> DiskImage {
     lived.unwrap().image(CrashKind::Kill, seed)
 }
 
+/// Repairs such a directory, all losses accepted: that ends, a dry run changes nothing, and what a
+/// repair that succeeded leaves is whole.
+fn is_repaired(disk: &DiskImage) -> Result<bool, String> {
+    let repairs = |disk: &DiskImage, is_dry_run: bool| {
+        let mut sim = Simulation::new(1);
+        let node = sim.add_node_with_disk(1, disk);
+        let accept = AcceptLoss {
+            is_dry_run,
+            ..AcceptLoss::default()
+        };
+        let report = sim
+            .block_on(node, Duration::from_mins(10), move || async move {
+                repair(Path::new("/data"), &options(1), &accept).await
+            })
+            .map_err(|error| format!("the repair hangs: {error}"))?;
+        Ok::<_, String>((report, sim.crash_image(node, CrashKind::Power, 1)))
+    };
+    let contents = |disk: &DiskImage| -> Vec<_> {
+        let files = disk
+            .files()
+            .into_iter()
+            .filter(|(path, _)| !path.ends_with("LOCK"));
+        files.map(|(path, _)| (disk.read(&path), path)).collect()
+    };
+    let (_, after) = repairs(disk, true)?;
+    if contents(disk) != contents(&after) {
+        return Err("a dry run changed something".to_owned());
+    }
+    let (report, after) = repairs(disk, false)?;
+    if report.is_err() {
+        return Ok(false);
+    }
+    let found = is_idempotent(&after)?;
+    match &found {
+        Survey::Open(logs) if logs.values().all(|log| log.dump.is_ok()) => {}
+        _ => return Err(format!("repaired: {}", found.describe())),
+    }
+    match repairs(&after, true)?.0 {
+        Ok(report) if report.is_sound() => Ok(true),
+        again => Err(format!("repaired, and not sound: {again:?}")),
+    }
+}
+
+/// A directory in the memory of a test, for the offline check.
+struct InMemory<'a>(&'a DiskImage);
+
+impl Files for InMemory<'_> {
+    fn list(&mut self) -> Result<Vec<(String, u64)>, Unreadable> {
+        let files = self.0.files().into_iter();
+        Ok(files
+            .filter_map(|(path, bytes)| Some((path.strip_prefix("/data/")?.to_owned(), bytes)))
+            .collect())
+    }
+
+    fn read(&mut self, path: &str, position: u64, bytes: usize) -> Result<Bytes, Unreadable> {
+        let whole = self.0.read(&format!("/data/{path}"));
+        let whole = Bytes::from(whole.map_err(|_| Unreadable { errno: 2 })?);
+        let from = usize::try_from(position).unwrap().min(whole.len());
+        Ok(whole.slice(from..from.saturating_add(bytes).min(whole.len())))
+    }
+}
+
+/// The offline check of such a directory ends; where it finds no damage, a start serves everything.
+fn is_verified(disk: &DiskImage, found: &Survey) -> Result<(), String> {
+    let mut worst = Severity::Note;
+    verify_directory(&mut InMemory(disk), None, |finding| {
+        worst = worst.max(finding.severity);
+    })
+    .map_err(|error| format!("the check cannot list: {error:?}"))?;
+    let is_served = match found {
+        Survey::Open(logs) => logs.values().all(|log| log.dump.is_ok()),
+        Survey::Refused(_) => false,
+    };
+    if worst < Severity::Damage && !is_served {
+        return Err(format!(
+            "no damage is found, and a start: {}",
+            found.describe()
+        ));
+    }
+    Ok(())
+}
+
 /// What an input says, done to the directory.
 fn recover(base: &DiskImage, input: &[u8]) -> Result<Survey, String> {
     let mut forge = Forge::new(base);
     forge.run(input);
-    is_idempotent(&forge.into_image())
+    let image = forge.into_image();
+    let found = is_idempotent(&image)?;
+    if input.len().is_multiple_of(4) {
+        is_repaired(&image)?;
+        is_verified(&image, &found)?;
+    }
+    Ok(found)
 }
 
 fn hex(input: &[u8]) -> String {
