@@ -422,9 +422,9 @@ fn settings_of_topics_and_brokers_are_changed(kind: Kind) {
     let nowhere = target.name("nowhere");
     for (of, name, set, code) in [
         ("topic", nowhere.as_str(), json!({"retention.ms": "5"}), 3),
-        ("topic", &topic, json!({"no.such": "5"}), 40),
-        ("topic", &topic, json!({"retention.ms": "soon"}), 40),
-        ("broker", &node, json!({"node.id": "5"}), 42),
+        ("topic", topic.as_str(), json!({"no.such": "5"}), 40),
+        ("topic", topic.as_str(), json!({"retention.ms": "soon"}), 40),
+        ("broker", node.as_str(), json!({"node.id": "5"}), 42),
     ] {
         let refused = client.refused(&change(of, name, set.clone(), json!([])));
         assert_eq!(refused, Some(code), "{kind:?} {of} {name} {set}");

@@ -20,4 +20,5 @@ mod pages;
 mod partitions;
 mod records_deleted;
 mod retention;
+mod settings_in_force;
 mod topics;
