@@ -81,7 +81,6 @@ pub const BROKER_SETTINGS: &[Setting] = &[
     Setting::broker("log.cleaner.delete.retention.ms", Kind::Long, Some("86400000"))
         .millis()
         .at_least(0)
-        .not_yet()
         .dynamic()
         .doc("Default of `delete.retention.ms`."),
     Setting::broker("log.cleaner.enable", Kind::Boolean, Some("true"))
@@ -91,18 +90,15 @@ pub const BROKER_SETTINGS: &[Setting] = &[
     Setting::broker("log.cleaner.max.compaction.lag.ms", Kind::Long, NEVER)
         .millis()
         .at_least(1)
-        .not_yet()
         .dynamic()
         .doc("Default of `max.compaction.lag.ms`."),
     Setting::broker("log.cleaner.min.cleanable.ratio", Kind::Double, Some("0.5"))
         .allow(Allowed::Ratio)
-        .not_yet()
         .dynamic()
         .doc("Default of `min.cleanable.dirty.ratio`."),
     Setting::broker("log.cleaner.min.compaction.lag.ms", Kind::Long, Some("0"))
         .millis()
         .at_least(0)
-        .not_yet()
         .dynamic()
         .doc("Default of `min.compaction.lag.ms`."),
     Setting::broker("log.cleanup.policy", Kind::List, Some("delete"))

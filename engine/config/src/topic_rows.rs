@@ -47,7 +47,6 @@ pub const TOPIC_SETTINGS: &[Setting] = &[
         .millis()
         .at_least(0)
         .defaults_to_broker(&["log.cleaner.delete.retention.ms"])
-        .not_yet()
         .doc("How long a compacted topic keeps tombstones."),
     Setting::topic("durability", Kind::Text, "fsync")
         .allow(Allowed::OneOf(DURABILITY_CLASSES))
@@ -99,7 +98,6 @@ pub const TOPIC_SETTINGS: &[Setting] = &[
         .millis()
         .at_least(1)
         .defaults_to_broker(&["log.cleaner.max.compaction.lag.ms"])
-        .not_yet()
         .doc("The longest a record of a compacted topic stays out of reach of compaction."),
     Setting::topic("max.message.bytes", Kind::Int, "1048588")
         .bytes()
@@ -123,13 +121,11 @@ pub const TOPIC_SETTINGS: &[Setting] = &[
     Setting::topic("min.cleanable.dirty.ratio", Kind::Double, "0.5")
         .allow(Allowed::Ratio)
         .defaults_to_broker(&["log.cleaner.min.cleanable.ratio"])
-        .not_yet()
         .doc("The share of a compacted log that must be uncompacted before it is compacted again."),
     Setting::topic("min.compaction.lag.ms", Kind::Long, "0")
         .millis()
         .at_least(0)
         .defaults_to_broker(&["log.cleaner.min.compaction.lag.ms"])
-        .not_yet()
         .doc("The shortest time a record of a compacted topic stays as it was written."),
     Setting::topic("min.insync.replicas", Kind::Int, "1")
         .at_least(1)
