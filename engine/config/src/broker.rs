@@ -58,6 +58,10 @@ pub struct BrokerConfig {
     pub producer_id_expiration: Duration,
     /// `log.retention.check.interval.ms`, at least 1 ms.
     pub log_retention_check_interval: Duration,
+    /// `log.scrub.bytes.per.second`, of each shard.
+    pub log_scrub_bytes_per_second: u64,
+    /// `log.scrub.interval.ms`; zero is never.
+    pub log_scrub_interval: Duration,
     /// `log.segment.delete.delay.ms`.
     pub log_segment_delete_delay: Duration,
     /// `log.cleaner.enable`.
@@ -123,6 +127,8 @@ impl BrokerConfig {
                 .map(Duration::from_millis),
             producer_id_expiration: millis(&settings, "producer.id.expiration.ms"),
             log_retention_check_interval: millis(&settings, "log.retention.check.interval.ms"),
+            log_scrub_bytes_per_second: size(&settings, "log.scrub.bytes.per.second"),
+            log_scrub_interval: millis(&settings, "log.scrub.interval.ms"),
             log_segment_delete_delay: millis(&settings, "log.segment.delete.delay.ms"),
             log_cleaner_enable: settings.boolean("log.cleaner.enable"),
             log_cleaner_backoff: millis(&settings, "log.cleaner.backoff.ms"),

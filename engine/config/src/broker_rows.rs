@@ -201,6 +201,16 @@ pub const BROKER_SETTINGS: &[Setting] = &[
         .at_least(1)
         .dynamic()
         .doc("Default of `segment.ms`; stronger than hours."),
+    Setting::broker("log.scrub.bytes.per.second", Kind::Long, Some("4194304"))
+        .bytes()
+        .within(4096, 1 << 40)
+        .ours()
+        .doc("How fast each shard reads its segments again to find rot, at most."),
+    Setting::broker("log.scrub.interval.ms", Kind::Long, Some("604800000"))
+        .millis()
+        .at_least(0)
+        .ours()
+        .doc("How often each shard reads all its segments again to find rot; 0 is never."),
     Setting::broker("log.segment.bytes", Kind::Int, Some("1073741824"))
         .bytes()
         .at_least(1 << 20)

@@ -224,6 +224,18 @@ impl StoreCore {
         self.write_capture(capture).await
     }
 
+    /// The slot of the newest durable manifest.
+    pub(crate) fn newest_manifest(&self) -> (ManifestPlace, File) {
+        let (file_id, file) = self.manifests.slot(self.manifests.number());
+        let identity = self.identity();
+        let place = ManifestPlace {
+            directory: identity.directory,
+            lane: identity.lane,
+            file: *file_id,
+        };
+        (place, file.clone())
+    }
+
     /// Counts bytes that went into segments.
     pub(crate) fn count_flushed(&self, bytes: u64) {
         let total = self.segment_bytes_written.get().saturating_add(bytes);

@@ -46,6 +46,11 @@ pub struct StorageOptions {
     /// Bytes that compaction may read and write a second
     /// (`log.cleaner.io.max.bytes.per.second`); 0 is no limit.
     pub cleaner_bytes_per_second: u64,
+    /// How often everything is read again, from the start of one pass to that of the next; zero is
+    /// never (`log.scrub.interval.ms`).
+    pub scrub_interval: Duration,
+    /// How fast that is read, at most (`log.scrub.bytes.per.second`).
+    pub scrub_bytes_per_second: u64,
     /// Free space of the file system below which appends are refused.
     pub disk_reserve_bytes: u64,
 }
@@ -72,6 +77,8 @@ impl Default for StorageOptions {
             cleaner_dedupe_bytes: 128 << 20,
             cleaner_backoff: Duration::from_secs(15),
             cleaner_bytes_per_second: 0,
+            scrub_interval: Duration::from_hours(168),
+            scrub_bytes_per_second: 4 << 20,
             disk_reserve_bytes: 256 << 20,
         }
     }

@@ -436,6 +436,21 @@ impl PartitionLog {
         }
     }
 
+    /// Its segments as the newest durable manifest names them.
+    pub(crate) fn named_segments(&self) -> Rc<Vec<SegmentImage>> {
+        Rc::clone(&self.inner.state.borrow().named)
+    }
+
+    /// Whether the file is one of its segments still.
+    pub(crate) fn names_segment(&self, file: FileId) -> bool {
+        let state = self.inner.state.borrow();
+        let is_online = !matches!(
+            self.inner.offline.get(),
+            Some(OfflineReason::Deleted | OfflineReason::Stopped)
+        );
+        is_online && state.segments.iter().any(|segment| segment.file == file)
+    }
+
     /// Files of all its segments.
     pub(crate) fn segment_files(&self) -> Vec<FileId> {
         let state = self.inner.state.borrow();

@@ -72,7 +72,7 @@ impl Segments {
     }
 
     /// The file of a segment, opened for reading.
-    async fn file(&self, file: FileId) -> Result<File, StorageError> {
+    pub(crate) async fn file(&self, file: FileId) -> Result<File, StorageError> {
         if let Some(open) = self.open.borrow_mut().get(&file) {
             return Ok(open);
         }

@@ -63,6 +63,12 @@ pub struct StoreStats {
     pub segment_bytes_written: u64,
     /// Groups of segments that compaction has replaced since the start.
     pub compacted_groups: u64,
+    /// Bytes that the scrub has read since the start.
+    pub scrub_bytes: u64,
+    /// Times that it has read everything.
+    pub scrub_passes: u64,
+    /// Damaged places that it has found, each counted once.
+    pub scrub_damaged_places: u64,
 }
 
 /// The live storage of one shard. Cheap to clone.
@@ -108,6 +114,7 @@ impl Store {
     /// Figures for metrics.
     pub fn stats(&self) -> StoreStats {
         let lane = self.core.lane().figures();
+        let scrub = self.core.scrub.figures();
         StoreStats {
             logs: self.core.logs.borrow().len(),
             last_sequence: lane.last_sequence,
@@ -120,6 +127,9 @@ impl Store {
             checkpoints: self.core.checkpoints.get(),
             segment_bytes_written: self.core.segment_bytes_written.get(),
             compacted_groups: self.core.compacted_groups.get(),
+            scrub_bytes: scrub.bytes,
+            scrub_passes: scrub.passes,
+            scrub_damaged_places: scrub.damaged_places,
         }
     }
 }

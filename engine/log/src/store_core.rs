@@ -18,7 +18,7 @@ use crate::opening::Opening;
 use crate::options::StorageOptions;
 use crate::partition_log::PartitionLog;
 use crate::segment::Segments;
-use crate::upkeep::RetentionQueue;
+use crate::upkeep::{RetentionQueue, Scrub};
 use core::time::Duration;
 use engine_model::planted::{self, Bug};
 use engine_model::{HashMap, LogId, Moment, TopicPartition};
@@ -71,6 +71,7 @@ pub(crate) struct StoreCore {
     pub(crate) retention: RetentionQueue,
     /// Rung when the fence was told to every log.
     pub(crate) fence_told: Notify,
+    pub(crate) scrub: Scrub,
     /// What opening the batches of clients costs this shard.
     pub(crate) opening: Opening,
     /// Failures of background work since the last success, and the last of them.
@@ -95,8 +96,10 @@ pub(crate) struct CoreParts {
 impl StoreCore {
     pub(crate) fn new(parts: CoreParts) -> Self {
         let retention = RetentionQueue::new(parts.options.retention_check_interval);
+        let scrub = Scrub::new(parts.options.scrub_interval);
         Self {
             retention,
+            scrub,
             options: parts.options,
             identity: parts.identity,
             lane: parts.lane,

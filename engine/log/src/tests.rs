@@ -9,6 +9,7 @@ mod reads;
 mod repair;
 mod restarts;
 mod retention;
+mod scrub;
 mod support;
 mod truncations;
 mod verify;

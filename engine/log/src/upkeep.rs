@@ -9,10 +9,12 @@
 mod compaction;
 mod retention;
 mod retention_plan;
+mod scrub;
 
 pub(crate) use compaction::run as compact;
 pub(crate) use retention::RetentionQueue;
 pub(crate) use retention_plan::{Piece, RetentionPlan, plan};
+pub(crate) use scrub::Scrub;
 
 use crate::checkpoint::is_out_of_space;
 use crate::error::StorageError;
@@ -70,7 +72,7 @@ pub(crate) async fn run(core: Rc<StoreCore>, root: Dir) {
         match work(&core).await {
             Ok(true) => (),
             Ok(false) => {
-                let next = looked_at.saturating_add(TICK);
+                let next = looked_at.saturating_add(TICK).min(core.scrub.next_at());
                 let _ = engine_rt::timeout_at(next, core.upkeep.notified()).await;
             }
             Err(error) => {
@@ -107,6 +109,7 @@ async fn work(core: &StoreCore) -> Result<bool, StorageError> {
     let has_looked = retention::look_at_one(core)?;
     let log = core.flush_queue.borrow_mut().pop_front();
     let Some(log) = log else {
+        scrub::read_one(core).await;
         engine_rt::yield_if_due().await;
         return Ok(has_looked);
     };

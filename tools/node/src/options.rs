@@ -49,6 +49,8 @@ impl NodeOptions {
             cleaner_dedupe_bytes: config.log_cleaner_dedupe_buffer_size,
             cleaner_backoff: config.log_cleaner_backoff,
             cleaner_bytes_per_second: config.log_cleaner_io_max_bytes_per_second.unwrap_or(0),
+            scrub_interval: config.log_scrub_interval,
+            scrub_bytes_per_second: config.log_scrub_bytes_per_second,
             ..usual
         };
         let transport = TransportOptions {

@@ -184,7 +184,7 @@ pub struct Finding {
 }
 
 impl Finding {
-    pub(super) fn new(file: &str, position: u64, problem: Problem, severity: Severity) -> Self {
+    pub(crate) fn new(file: &str, position: u64, problem: Problem, severity: Severity) -> Self {
         Self {
             file: file.to_owned(),
             position,
