@@ -7,6 +7,7 @@
 //! Does not: accept loss (`odradek storage repair` does), or serve.
 
 mod drain;
+mod follow;
 mod log;
 mod manifest;
 mod publish;

@@ -50,7 +50,10 @@ impl Recovery<'_> {
                 if is_durable {
                     // A frame that was durable cannot be read, nor the names of its logs.
                     self.damaged_lanes.push(lane.lane);
+                    let mut whole = ids.clone();
+                    whole.retain(|id| self.logs.get(id).is_some_and(|l| !l.is_quarantined));
                     self.quarantine_lane(lane.lane, &ids);
+                    self.follow(&scan, expected, &whole).await?;
                     self.quarantine_unknown(lane.lane, &scan, expected).await?;
                 } else {
                     let torn = scan.frames.range(expected..).count();
@@ -72,7 +75,11 @@ impl Recovery<'_> {
     }
 
     /// The frame of that sequence, if its header and table are right.
-    async fn read_frame(&self, scan: &Scan, sequence: u64) -> Result<Option<FrameView>, OpenError> {
+    pub(super) async fn read_frame(
+        &self,
+        scan: &Scan,
+        sequence: u64,
+    ) -> Result<Option<FrameView>, OpenError> {
         let Some(found) = scan.frames.get(&sequence) else {
             return Ok(None);
         };
@@ -224,7 +231,7 @@ impl Recovery<'_> {
 }
 
 /// Applies an entry that is neither Create nor Delete.
-fn apply_to(
+pub(super) fn apply_to(
     log: &mut RecoveringLog,
     entry: Entry,
     sequence: u64,

@@ -284,3 +284,91 @@ fn a_directory_that_lost_the_log_of_the_brokers_is_not_repaired() {
         after.0.keys().collect::<Vec<_>>()
     );
 }
+
+/// Two logs of five records each in the lane, and a header of a frame of the first one flipped.
+fn set_apart(seed: u64) -> (Simulation, SimNode) {
+    let mut sim = Simulation::new(seed);
+    let node = sim.add_node(1);
+    sim.block_on(node, LIMIT, || async {
+        let node = start(data(), &small_options()).await;
+        let (a, watch_a) = node.create(0).await;
+        let (b, watch_b) = node.create(1).await;
+        for i in 0..5_i64 {
+            append(&a, &record(&format!("a{i}"), 2000)).await.unwrap();
+            stable(&a, &watch_a, Offset::new(i + 1)).await;
+            append(&b, &record(&format!("b{i}"), 2000)).await.unwrap();
+            stable(&b, &watch_b, Offset::new(i + 1)).await;
+        }
+        engine_rt::sleep(Duration::from_secs(1)).await;
+    })
+    .unwrap();
+    sim.crash(node, CrashKind::Kill);
+    let disk = sim.disk(node);
+    let (lane, at) = disk
+        .files()
+        .into_iter()
+        .filter(|(name, _)| name.contains(".lane"))
+        .find_map(|(name, _)| {
+            let bytes = disk.read(&name).unwrap();
+            let at = bytes.windows(3).position(|window| window == b"a3-")?;
+            Some((name, at))
+        })
+        .unwrap();
+    let header = u64::try_from(at - at % 4096).unwrap();
+    disk.flip_bit(&lane, header + 20, 1).unwrap();
+    (sim, node)
+}
+
+#[test]
+fn a_log_that_an_unreadable_frame_cannot_have_changed_keeps_everything() {
+    let (mut sim, node) = set_apart(26);
+    assert_eq!(served(&mut sim, node), [None, None]);
+    let done = repaired(&mut sim, node, false).unwrap();
+    let [a, b] = served(&mut sim, node).map(Option::unwrap);
+    assert_eq!((a.len(), b.len()), (3, 5));
+    let lost: Vec<_> = done.logs.iter().map(|log| log.lost.clone()).collect();
+    let told = vec![(Offset::new(3), Offset::new(4))];
+    assert_eq!(lost, [told, vec![]]);
+}
+
+#[test]
+fn logs_set_apart_stay_so_until_they_are_deleted_and_then_their_files_go() {
+    let (mut sim, node) = set_apart(27);
+    for _ in 0..3 {
+        assert_eq!(served(&mut sim, node), [None, None]);
+    }
+    let count = |sim: &Simulation| {
+        let files = files(sim, node);
+        let lanes = files
+            .0
+            .keys()
+            .filter(|path| path.ends_with(".lane"))
+            .count();
+        let segments = files.0.keys().filter(|p| p.ends_with(".segment")).count();
+        (lanes, segments)
+    };
+    let (lanes, segments) = count(&sim);
+    assert!(
+        lanes > 2 && segments >= 2,
+        "kept for repair: {lanes} {segments}"
+    );
+    sim.block_on(node, LIMIT, || async {
+        let node = start(data(), &small_options()).await;
+        for number in 0..2 {
+            node.store.delete(partition(number)).await.unwrap();
+        }
+        node.stop().await;
+    })
+    .unwrap();
+    sim.block_on(node, LIMIT, || async {
+        let node = start(data(), &small_options()).await;
+        assert_eq!(node.store.logs().len(), 0);
+        // A place for it is free again.
+        let (log, watch) = node.create(0).await;
+        append(&log, &record("new", 3)).await.unwrap();
+        stable(&log, &watch, Offset::new(1)).await;
+        node.stop().await;
+    })
+    .unwrap();
+    assert_eq!(count(&sim), (2, 1));
+}

@@ -2,7 +2,7 @@
 
 use super::disk::Disk;
 use super::source::unreadable;
-use crate::cli::{Global, VerifyArguments};
+use crate::cli::{Format, Global, VerifyArguments};
 use crate::failure::{Failure, Kind};
 use crate::output::{self, Row};
 use engine_log::offline::verify::{
@@ -168,7 +168,9 @@ pub fn run(global: &Global, arguments: &VerifyArguments) -> Result<(), Failure> 
         .filter(|finding| arguments.notes || is_damage(finding))
         .map(|finding| row(finding, &checked.verified, &names))
         .collect();
-    output::print(global.format(), &rows)?;
+    if !rows.is_empty() || global.format() != Format::Table {
+        output::print(global.format(), &rows)?;
+    }
     let Verified { files, bytes, .. } = checked.verified;
     output::note(
         global.quiet,

@@ -86,7 +86,9 @@ impl Banner {
         if !recovery.quarantined.is_empty() {
             let count = recovery.quarantined.len();
             lines.push(format!(
-                "  DAMAGED     {count} partitions are set apart; see the log above"
+                "  DAMAGED     {count} partitions are set apart (see the log above); stop this broker, then\n              \
+                 odradek storage repair {}  tells what is lost",
+                self.data
             ));
         }
         let millis = self.started.elapsed().as_millis();
