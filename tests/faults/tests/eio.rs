@@ -18,5 +18,7 @@ fn what_was_acknowledged_survives_io_errors() {
     assert!(report.violations.is_empty(), "{report:#?}");
     assert_eq!(report.unanswered, Vec::<String>::new(), "{report:#?}");
     assert!(report.hits >= 3 && report.refused >= 2, "{report:#?}");
+    // Healed, it serves again without a restart.
+    assert_eq!(report.healed, report.refused, "{report:#?}");
     println!("{report:#?}");
 }
