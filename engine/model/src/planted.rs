@@ -74,8 +74,6 @@ bugs! {
     ProducersOlderThanLog = "producers-older-than-log",
     /// A checkpoint keeps producer state that was captured while it was being rebuilt.
     RebuiltProducersNotCaptured = "rebuilt-producers-not-captured",
-    /// Retention goes by the end of the log, not by what is committed.
-    RetentionAboveCommitted = "retention-above-committed",
     /// A file is unlinked before a manifest that does not name it is durable.
     UnlinkBeforeManifest = "unlink-before-manifest",
 
@@ -130,8 +128,6 @@ bugs! {
     MetadataAnsweredEarly = "metadata-answered-early",
     /// Metadata names the logs of a topic before they are there.
     MetadataBeforeLogs = "metadata-before-logs",
-    /// A start does not raise the leader epochs.
-    EpochNotRaised = "epoch-not-raised",
     /// Logs that metadata does not name stay when it is loaded.
     UnnamedLogsKept = "unnamed-logs-kept",
 }

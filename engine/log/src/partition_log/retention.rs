@@ -45,12 +45,7 @@ impl PartitionLog {
         if !config.deletes || self.check_online().is_err() {
             return Ok(true);
         }
-        let end = if planted::is(Bug::RetentionAboveCommitted) {
-            self.log_end_offset()
-        } else {
-            self.committed_end()
-        };
-        let Some(plan) = plan(&self.pieces(now), &config, end, now) else {
+        let Some(plan) = plan(&self.pieces(now), &config, self.committed_end(), now) else {
             return Ok(true);
         };
         let Some(turn) = core.turn_for_entry_now(0)? else {

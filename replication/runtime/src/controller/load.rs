@@ -7,7 +7,6 @@ use crate::partition_replica::PartitionReplica;
 use crate::request::{ShardAnswer, ShardRequest};
 use engine_codec::batches;
 use engine_log::{LogState, PartitionLog, ReadOptions, Store};
-use engine_model::planted::{self, Bug};
 use engine_model::{ClusterId, LeaderEpoch, Offset, TopicPartition};
 use replication_metadata::{
     BrokerRegistration, Controller, MetadataDelta, MetadataImage, PartitionImage, decode_batch,
@@ -89,12 +88,9 @@ impl ControllerDriver {
             .await??;
         self.broker_epoch.set(epoch);
         let node_id = self.node_id;
-        let led = if planted::is(Bug::EpochNotRaised) {
-            0
-        } else {
-            self.commit_one(|machine| machine.start_leadership(node_id, epoch))
-                .await??
-        };
+        let led = self
+            .commit_one(|machine| machine.start_leadership(node_id, epoch))
+            .await??;
         self.publish_all().await?;
         let image = self.image().unwrap_or_default();
         tracing::info!(
