@@ -17,6 +17,9 @@ impl Lane {
     pub(crate) async fn flush_frames(self: Rc<Self>) {
         loop {
             if self.fence.cause().is_some() {
+                // Another shard may have raised it, and whoever waits here hears of it from nobody
+                // else: the task that would tell them may be one of them.
+                self.wake_all();
                 return;
             }
             // The target is read before the request is pushed: a frame that completes while the

@@ -46,8 +46,9 @@ impl Lane {
                 Next::Nothing => {}
             }
             if self.is_over() {
-                // The other writers may have waited for this one.
-                self.work.notify_all();
+                // The other writers may have waited for this one; and where another shard raised the
+                // fence, all who wait for progress.
+                self.wake_all();
                 return;
             }
             self.work.notified().await;

@@ -87,7 +87,8 @@ pub fn fail_disks(seed: u64) -> Result<u64, String> {
 #[test]
 fn a_failing_disk_costs_nothing_that_was_acknowledged() {
     let mut struck = 0;
-    for seed in seeds(6) {
+    // 45: another shard's fence met a checkpoint that waited, and nobody woke it.
+    for seed in seeds(6).chain([45]) {
         match fail_disks(seed) {
             Ok(count) => struck += count,
             Err(what) => panic!("{what}"),
