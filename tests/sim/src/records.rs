@@ -120,6 +120,13 @@ pub fn fetch(topic: &Topic, wait_ms: i32, min_bytes: i32, offsets: &[(i32, i64)]
     }
 }
 
+/// The offset after the last batch of a field, which may hold no record any more.
+pub fn next_offset(records: Option<&Records>) -> Option<i64> {
+    let bytes = records.cloned().unwrap_or_default().into_bytes();
+    let last = batches(&bytes).last()?.unwrap();
+    Some(last.header().last_offset().get() + 1)
+}
+
 /// The records of a field, each with its offset; every batch must be whole.
 pub fn read(records: Option<Records>) -> Vec<(i64, Vec<u8>)> {
     let bytes = records.unwrap_or_default().into_bytes();

@@ -118,6 +118,8 @@ pub struct Read {
     pub place: Place,
     /// From where on.
     pub from: i64,
+    /// Where the next one goes on: after the last batch, or at `from` where there was none.
+    pub next: i64,
     /// When.
     pub span: Span,
     /// The end of what may be read.

@@ -96,6 +96,7 @@ impl Forger {
             client: 7,
             place: PLACE,
             from,
+            next: from,
             span: self.span(),
             high_watermark,
             log_start: 0,

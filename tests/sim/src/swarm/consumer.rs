@@ -125,8 +125,7 @@ impl Consumer {
     }
 
     fn note(&mut self, read: Read) {
-        let next = read.found.last().map(|found| found.offset + 1);
-        self.positions.insert(read.place, next.unwrap_or(read.from));
+        self.positions.insert(read.place, read.next);
         self.journal.read(read);
     }
 
@@ -231,6 +230,7 @@ impl Consumer {
             self.journal.error(data.error_code.0);
             return Err(data.error_code);
         }
+        let next = records::next_offset(data.records.as_ref()).unwrap_or(from);
         let found: Vec<Found> = records::read(data.records)
             .into_iter()
             .filter(|(offset, _)| *offset >= from)
@@ -240,6 +240,7 @@ impl Consumer {
             client: self.number,
             place,
             from,
+            next,
             span,
             high_watermark: data.high_watermark.get(),
             log_start: data.log_start_offset.get(),
@@ -325,10 +326,10 @@ impl Consumer {
                 }
                 Ok(Ok(Step::Read(read))) => {
                     whole.end = read.high_watermark;
-                    let Some(last) = read.found.last() else {
+                    if read.next == read.from {
                         return Ok(whole);
-                    };
-                    next = Some(last.offset + 1);
+                    }
+                    next = Some(read.next);
                     whole.found.extend(read.found);
                 }
                 Ok(Err(code)) => {

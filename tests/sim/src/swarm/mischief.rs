@@ -41,6 +41,11 @@ impl Mischief {
         self.clients.push(machine);
     }
 
+    /// A stop did not end before the disk was healed.
+    pub fn stop_waited(&mut self) {
+        self.count("stops that waited for the disk");
+    }
+
     fn count(&mut self, name: &'static str) {
         *self.done.entry(name).or_default() += 1;
     }

@@ -303,7 +303,12 @@ fn draw_topics(chance: &mut Chance) -> Vec<TopicPlan> {
             if chance.one_in(3) {
                 set("segment.ms", chance.pick(&["1", "10", "60"]));
             }
-            let has_retention = chance.one_in(5);
+            let is_compacted = chance.one_in(6);
+            if is_compacted {
+                set("cleanup.policy", "compact");
+                set("min.cleanable.dirty.ratio", chance.pick(&["0", "0.3"]));
+            }
+            let has_retention = !is_compacted && chance.one_in(5);
             if has_retention && chance.one_in(2) {
                 set("retention.bytes", chance.pick(&["1", "3000", "100000"]));
             } else if has_retention {
@@ -318,7 +323,7 @@ fn draw_topics(chance: &mut Chance) -> Vec<TopicPlan> {
                 configs,
                 is_weak,
                 has_retention,
-                is_compacted: false,
+                is_compacted,
             }
         })
         .collect()
@@ -438,6 +443,8 @@ fn draw_storage(chance: &mut Chance) -> StorageOptions {
         written_flush_bytes: chance.pick(&[16 << 10, 1 << 20]),
         written_flush_interval: chance.micros(5_000, 300_000),
         heartbeat: chance.pick(&[Duration::from_millis(5), Duration::from_millis(100)]),
+        cleaner_backoff: chance.micros(1_000, 20_000),
+        cleaner_dedupe_bytes: chance.pick(&[1_000, 1 << 20]),
         retention_check_interval: chance.micros(2_000, 60_000),
         disk_reserve_bytes: 1 << 20,
         ..StorageOptions::default()

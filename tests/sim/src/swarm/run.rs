@@ -313,7 +313,15 @@ impl Run {
     /// Stops the node; whether that was clean is what the next start says.
     fn stop(&mut self) {
         self.tell("stop");
-        match self.world.stop_within(STOP_MAX) {
+        let mut stopped = self.world.stop_within(STOP_MAX);
+        if stopped == Stopped::Stuck {
+            // A stop tries its last checkpoint for as long as the disk refuses it.
+            self.tell("the stop waits for the disk");
+            Mischief::heal(&self.world);
+            self.mischief.stop_waited();
+            stopped = self.world.stop_within(STOP_MAX);
+        }
+        match stopped {
             Stopped::Down => {}
             Stopped::CrashPoint => {
                 let kind = self.crash_kind();
