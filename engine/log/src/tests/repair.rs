@@ -339,11 +339,7 @@ fn logs_set_apart_stay_so_until_they_are_deleted_and_then_their_files_go() {
     }
     let count = |sim: &Simulation| {
         let files = files(sim, node);
-        let lanes = files
-            .0
-            .keys()
-            .filter(|path| path.ends_with(".lane"))
-            .count();
+        let lanes = files.0.keys().filter(|path| path.ends_with("lane")).count();
         let segments = files.0.keys().filter(|p| p.ends_with(".segment")).count();
         (lanes, segments)
     };
