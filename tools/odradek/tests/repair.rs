@@ -79,7 +79,7 @@ fn a_rotten_block_is_told_given_up_only_when_asked_and_the_rest_is_served() {
         serde_json::json!([{"first_offset": 1, "last_offset": 1}])
     );
     assert_eq!(std::fs::read(&segment).unwrap(), bytes);
-    let (other, code) = repair(&data, &["--accept-loss", "--log", "9-0-9"]);
+    let (other, code) = repair(&data, &["--accept-loss", "--log", "9.0.9"]);
     assert_eq!((other, code), (vec![], Some(1)), "another log");
     let (done, code) = repair(&data, &["--accept-loss"]);
     assert_eq!(code, Some(0));

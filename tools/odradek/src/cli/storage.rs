@@ -38,9 +38,9 @@ pub struct RepairArguments {
 
 /// Reads a log's id as it is printed.
 fn log_id(text: &str) -> Result<LogId, String> {
-    let mut parts = text.split('-');
-    let mut part = || parts.next().ok_or("an id is RUN-LANE-COUNTER");
-    let number = |_| "an id is RUN-LANE-COUNTER, in decimal";
+    let mut parts = text.split('.');
+    let mut part = || parts.next().ok_or("an id is RUN.LANE.COUNTER");
+    let number = |_| "an id is RUN.LANE.COUNTER, in decimal";
     let id = LogId {
         run: part()?.parse().map_err(number)?,
         lane: part()?.parse().map_err(number)?,
@@ -49,6 +49,6 @@ fn log_id(text: &str) -> Result<LogId, String> {
     if id.to_string() == text {
         Ok(id)
     } else {
-        Err("an id is RUN-LANE-COUNTER, in decimal".to_owned())
+        Err("an id is RUN.LANE.COUNTER, in decimal".to_owned())
     }
 }
