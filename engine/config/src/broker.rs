@@ -28,6 +28,8 @@ pub struct BrokerConfig {
     pub shards: Option<usize>,
     /// `lane.bytes`: size of each shard's redo log.
     pub lane_bytes: u64,
+    /// `storage.min.free.bytes`: free space of the disk below which appends are refused.
+    pub storage_min_free_bytes: u64,
     /// `num.partitions`.
     pub num_partitions: i32,
     /// `default.replication.factor`.
@@ -109,6 +111,7 @@ impl BrokerConfig {
             listeners,
             shards: Some(size(&settings, "shards")).filter(|shards| *shards > 0),
             lane_bytes: size(&settings, "lane.bytes"),
+            storage_min_free_bytes: size(&settings, "storage.min.free.bytes"),
             num_partitions: size(&settings, "num.partitions"),
             default_replication_factor: size(&settings, "default.replication.factor"),
             auto_create_topics: settings.boolean("auto.create.topics.enable"),

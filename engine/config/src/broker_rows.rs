@@ -267,6 +267,11 @@ pub const BROKER_SETTINGS: &[Setting] = &[
         .bytes()
         .within(1, 1 << 30)
         .doc("The largest request; a longer one closes its connection."),
+    Setting::broker("storage.min.free.bytes", Kind::Long, Some("268435456"))
+        .bytes()
+        .at_least(0)
+        .ours()
+        .doc("Free space of the disk below which appends are refused with an error that clients retry; reads, deletes and retention go on, and appends are taken again once there is room. More is kept free while more than this waits in memory for its segment. 0 switches the watch off."),
     Setting::broker("unclean.leader.election.enable", Kind::Boolean, Some("false"))
         .not_yet()
         .dynamic()

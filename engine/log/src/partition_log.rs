@@ -451,9 +451,11 @@ impl PartitionLog {
         is_online && state.segments.iter().any(|segment| segment.file == file)
     }
 
-    /// Files of all its segments.
-    pub(crate) fn segment_files(&self) -> Vec<FileId> {
-        let state = self.inner.state.borrow();
+    /// Files of all its segments, none of which is open for writing any more: an open file would
+    /// keep its space.
+    pub(crate) fn give_up_files(&self) -> Vec<FileId> {
+        let mut state = self.inner.state.borrow_mut();
+        state.writer = None;
         state.segments.iter().map(|segment| segment.file).collect()
     }
 
@@ -469,6 +471,18 @@ impl PartitionLog {
         let mut state = self.inner.state.borrow_mut();
         let end = state.named_end;
         state.tail.evict(end, sequence);
+    }
+
+    /// Bytes of the disk that its next flushes take at most.
+    pub(crate) fn bytes_to_flush(&self) -> u64 {
+        let bytes = self.inner.state.borrow().unflushed_bytes;
+        // An extent is padded to whole blocks, and a block of the index may follow.
+        let block = crate::number::to_u64(crate::format::BLOCK_BYTES);
+        if bytes == 0 {
+            0
+        } else {
+            bytes.saturating_add(block.saturating_mul(2))
+        }
     }
 
     /// Bytes in memory.

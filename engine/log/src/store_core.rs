@@ -33,8 +33,8 @@ const THROTTLE: Duration = Duration::from_millis(5);
 /// Files that nothing needs any more, once a manifest says so.
 enum Garbage {
     File(FileId),
-    /// All files of a deleted log.
-    Log,
+    /// All files of a log whose deletion is in the frame of this sequence.
+    Log(u64),
 }
 
 struct GarbageItem {
@@ -66,6 +66,8 @@ pub(crate) struct StoreCore {
     pub(crate) compaction: Notify,
     /// Free bytes, while they are below the reserve.
     pub(crate) disk_full: Cell<Option<u64>>,
+    /// A write found no room since free space was above the reserve.
+    pub(crate) has_run_out: Cell<bool>,
     pub(crate) free_files_at: Cell<Option<Moment>>,
     pub(crate) is_stopping: Cell<bool>,
     pub(crate) retention: RetentionQueue,
@@ -117,6 +119,7 @@ impl StoreCore {
             upkeep: parts.upkeep,
             compaction: Notify::new(),
             disk_full: Cell::new(None),
+            has_run_out: Cell::new(false),
             free_files_at: Cell::new(None),
             is_stopping: Cell::new(false),
             fence_told: Notify::new(),
@@ -204,7 +207,8 @@ impl StoreCore {
         Ok(turn.filter(|_| self.lane.has_room(core::iter::once(payload_bytes))))
     }
 
-    async fn wait_for_turn(
+    /// Either; only an append is refused on a full disk, or slowed down by a crowded lane.
+    pub(crate) async fn wait_for_turn(
         &self,
         sizes: impl Iterator<Item = usize> + Clone,
         is_append: bool,
@@ -315,11 +319,11 @@ impl StoreCore {
         });
     }
 
-    /// Deletes all files of a log once it is safe.
-    pub(crate) fn add_garbage_log(&self, log: &PartitionLog) {
+    /// Deletes all files of a log, whose deletion is in the frame of `sequence`, once it is safe.
+    pub(crate) fn add_garbage_log(&self, log: &PartitionLog, sequence: u64) {
         let item = GarbageItem {
             log: log.clone(),
-            garbage: Garbage::Log,
+            garbage: Garbage::Log(sequence),
             after: self.unnamed_after(),
         };
         self.garbage.borrow_mut().push(item);
@@ -336,6 +340,9 @@ impl StoreCore {
 
     /// Unlinks what may go now. Errors leave it for the next time.
     pub(crate) async fn unlink_garbage(&self) {
+        if self.has_run_out.get() {
+            self.empty_deleted_logs().await;
+        }
         let number = if planted::is(Bug::UnlinkBeforeManifest) {
             u64::MAX
         } else {
@@ -350,7 +357,7 @@ impl StoreCore {
         for item in ready {
             let files = match item.garbage {
                 Garbage::File(file) => vec![file],
-                Garbage::Log => item.log.segment_files(),
+                Garbage::Log(_) => item.log.give_up_files(),
             };
             for file in files {
                 if let Err(error) = self.segments.remove(file).await {
@@ -364,6 +371,27 @@ impl StoreCore {
         drop(delays);
         if let Some(delay) = delay {
             self.free_files_later(delay);
+        }
+    }
+
+    /// Unlinks files of deleted logs that the newest manifest still names, because the next one finds
+    /// no room. Whoever replays that manifest comes upon the durable deletion, and opens none of them.
+    async fn empty_deleted_logs(&self) {
+        let durable = self.lane.durable_sequence();
+        let files: Vec<_> = {
+            let garbage = self.garbage.borrow();
+            let deleted = garbage.iter().filter(|item| {
+                let is_durable =
+                    matches!(item.garbage, Garbage::Log(sequence) if sequence <= durable);
+                is_durable && !item.log.has_readers()
+            });
+            deleted.flat_map(|item| item.log.give_up_files()).collect()
+        };
+        for file in files {
+            // It stays on the list, which comes to it again.
+            if let Err(error) = self.segments.remove(file).await {
+                tracing::warn!(%file, %error, "a file of a deleted log cannot be deleted");
+            }
         }
     }
 
@@ -384,6 +412,13 @@ impl StoreCore {
     pub(crate) fn failure(&self, count: u32) -> Option<StorageError> {
         let failures = self.failures.borrow();
         failures.1.clone().filter(|_| failures.0 >= count)
+    }
+
+    /// Bytes of batches that no segment holds.
+    pub(crate) fn unflushed_bytes(&self) -> u64 {
+        let logs = self.logs.borrow();
+        logs.values()
+            .fold(0, |sum: u64, log| sum.saturating_add(log.bytes_to_flush()))
     }
 
     /// Bytes held by tails.

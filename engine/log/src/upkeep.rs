@@ -10,6 +10,7 @@ mod compaction;
 mod retention;
 mod retention_plan;
 mod scrub;
+mod space;
 
 pub(crate) use compaction::run as compact;
 pub(crate) use retention::RetentionQueue;
@@ -24,9 +25,6 @@ use core::time::Duration;
 use engine_model::{Moment, Timestamp};
 use engine_rt::Dir;
 use std::rc::Rc;
-
-/// How often free space, fence and producers are looked at when nothing else happens.
-const TICK: Duration = Duration::from_millis(500);
 
 /// How long work waits after a failure that may pass.
 const RETRY: Duration = Duration::from_millis(100);
@@ -43,6 +41,7 @@ const EXPIRE: Duration = Duration::from_mins(1);
 /// Does the background work of a store until it stops.
 pub(crate) async fn run(core: Rc<StoreCore>, root: Dir) {
     let mut looked_at = Moment(0);
+    let mut tick = Duration::ZERO;
     let mut expired_at = engine_rt::now();
     let mut has_told_fence = false;
     loop {
@@ -60,9 +59,9 @@ pub(crate) async fn run(core: Rc<StoreCore>, root: Dir) {
             continue;
         }
         let now = engine_rt::now();
-        if now.saturating_since(looked_at) >= TICK {
+        if now.saturating_since(looked_at) >= tick {
             looked_at = now;
-            look_at_space(&core, &root).await;
+            tick = space::look(&core, &root).await;
             retention::look_at_clock(&core);
         }
         if now.saturating_since(expired_at) >= EXPIRE {
@@ -72,17 +71,19 @@ pub(crate) async fn run(core: Rc<StoreCore>, root: Dir) {
         match work(&core).await {
             Ok(true) => (),
             Ok(false) => {
-                let next = looked_at.saturating_add(TICK).min(core.scrub.next_at());
+                let next = looked_at.saturating_add(tick).min(core.scrub.next_at());
                 let _ = engine_rt::timeout_at(next, core.upkeep.notified()).await;
             }
             Err(error) => {
-                if !is_out_of_space(&error) {
+                if is_out_of_space(&error) {
+                    space::ran_out(&core);
+                } else {
                     tracing::warn!(%error, "background work failed and will be tried again");
                 }
                 core.failed(error);
                 // What was abandoned may be what the disk lacks.
                 core.unlink_garbage().await;
-                look_at_space(&core, &root).await;
+                tick = space::look(&core, &root).await;
                 engine_rt::sleep(RETRY).await;
             }
         }
@@ -151,24 +152,6 @@ fn tell_fence(core: &StoreCore) {
         log.notify_failed(LogFailure::Fenced(cause.clone()));
     }
     core.fence_told.notify_all();
-}
-
-/// Refuses appends while free space is below the reserve.
-async fn look_at_space(core: &StoreCore, root: &Dir) {
-    match root.free_space().await {
-        Ok(free) if free < core.options().disk_reserve_bytes => {
-            if core.disk_full.replace(Some(free)).is_none() {
-                tracing::error!(free, "appends are refused: the disk is full to its reserve");
-            }
-            core.lane().wake_all();
-        }
-        Ok(_) => {
-            if core.disk_full.take().is_some() {
-                tracing::info!("appends are taken again: the disk has room");
-            }
-        }
-        Err(error) => tracing::warn!(%error, "free space is unknown"),
-    }
 }
 
 async fn expire_producers(core: &StoreCore) {

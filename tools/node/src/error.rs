@@ -76,6 +76,7 @@ impl NodeError {
             Self::Open(OpenError::Unreadable { .. } | OpenError::OtherDirectory { .. }) => {
                 "nothing was changed; `odradek storage repair` tells what can be saved"
             }
+            Self::Open(OpenError::Storage(error)) | Self::Storage(error) => storage_hint(error)?,
             Self::Listen { error, .. } if error.errno == EADDRINUSE => {
                 "another process listens there: stop it, or choose a port with --listen (port 0 picks a free one)"
             }
@@ -106,6 +107,29 @@ impl NodeError {
     }
 }
 
+fn storage_hint(error: &StorageError) -> Option<&'static str> {
+    match error {
+        StorageError::Io {
+            errno: ENOSPC | EDQUOT,
+            ..
+        } => Some(
+            "the disk is full and nothing was changed: make room, at least for what the redo logs hold \
+             (lane.bytes a shard), and start again",
+        ),
+        StorageError::Io { errno: EIO, .. } => Some(
+            "the disk failed and nothing was changed: see the kernel's log, and start again when it works",
+        ),
+        StorageError::Io { errno: EROFS, .. } => {
+            Some("the file system is read-only: see the kernel's log why")
+        }
+        _ => None,
+    }
+}
+
+const EIO: i32 = 5;
+const ENOSPC: i32 = 28;
+const EROFS: i32 = 30;
+const EDQUOT: i32 = 122;
 const EACCES: i32 = 13;
 pub(crate) const EADDRINUSE: i32 = 98;
 const EADDRNOTAVAIL: i32 = 99;

@@ -40,6 +40,7 @@ impl NodeOptions {
         // checkpoint: one setting for both.
         let storage = StorageOptions {
             lane_bytes,
+            disk_reserve_bytes: config.storage_min_free_bytes,
             tail_cache_bytes: usual.tail_cache_bytes.min(lane_bytes / 4),
             read_cache_bytes: usual.read_cache_bytes.min(lane_bytes / 8),
             index_cache_bytes: usual.index_cache_bytes.min(lane_bytes / 32),

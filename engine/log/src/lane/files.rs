@@ -5,9 +5,11 @@
 
 use super::Lane;
 use crate::buffer::GrowBuf;
+use crate::checkpoint::is_out_of_space;
 use crate::error::StorageError;
 use crate::format::{BLOCK_BYTES, FileId, FrameBuffer};
 use crate::number::to_u64;
+use core::time::Duration;
 use engine_rt::File;
 use std::cell::Cell;
 
@@ -16,6 +18,9 @@ const PIECE_BYTES: usize = 1 << 20;
 
 /// How many pieces are written between syncs while a lane grows.
 const PIECES_A_SYNC: usize = 8;
+
+/// How long growth rests after the disk had no room.
+const GROW_AGAIN: Duration = Duration::from_secs(5);
 
 /// One half of the lane.
 #[derive(Debug)]
@@ -88,6 +93,26 @@ impl Lane {
             }
         }
         Ok(())
+    }
+
+    /// As [`Lane::grow`], and waits for room while the disk is full.
+    pub(crate) async fn grow_in_time(&self, bytes: u64) -> Result<(), StorageError> {
+        let mut has_told = false;
+        loop {
+            match self.grow(bytes).await {
+                Err(error) if is_out_of_space(&error) => {
+                    if !std::mem::replace(&mut has_told, true) {
+                        tracing::warn!(%error, "the lane stays smaller until the disk has room");
+                    }
+                }
+                other => return other,
+            }
+            let next = engine_rt::now().saturating_add(GROW_AGAIN);
+            while engine_rt::now() < next {
+                self.check()?;
+                let _ = engine_rt::timeout_at(next, self.progress()).await;
+            }
+        }
     }
 
     /// Whether a half is being grown now.

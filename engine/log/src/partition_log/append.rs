@@ -4,7 +4,7 @@
 //! the batch into the open frame. A batch that was here before is answered with its offsets.
 
 use super::validate::{Accepted, AcceptedBatches, accept};
-use super::{AppendOptions, Appended, PartitionLog, State};
+use super::{AppendOptions, Appended, Origin, PartitionLog, State};
 use crate::config::{Durability, LogConfig, TimestampType};
 use crate::error::{AppendError, FenceCause, StorageError};
 use crate::format::{EntryKind, EntryRow};
@@ -33,23 +33,25 @@ impl PartitionLog {
         let config = Rc::clone(&self.inner.config.borrow());
         let accepted = accept(&records, &config, &options, &core.opening)?;
         let sizes = accepted.iter().map(|accepted| accepted.batch.bytes().len());
-        let _turn = self.wait_for_turn(&core, sizes).await?;
+        let is_own = options.origin == Origin::Internal;
+        let _turn = self.wait_for_turn(&core, sizes, is_own).await?;
         self.append_now(&core, &config, &accepted, options)
     }
 
     /// Waits for room for payloads of these sizes, and while a truncation reads producer state
-    /// from the log.
+    /// from the log. What is our own is taken on a full disk too: deletes are among it.
     pub(super) async fn wait_for_turn(
         &self,
         core: &StoreCore,
         sizes: impl Iterator<Item = usize> + Clone,
+        is_own: bool,
     ) -> Result<Permit, StorageError> {
         loop {
             while self.inner.state.borrow().is_rebuilding {
                 core.lane().check()?;
                 core.lane().progress().await;
             }
-            let turn = core.wait_for_room(sizes.clone()).await?;
+            let turn = core.wait_for_turn(sizes.clone(), !is_own).await?;
             if !self.inner.state.borrow().is_rebuilding {
                 return Ok(turn);
             }

@@ -27,7 +27,7 @@ impl PartitionLog {
             all.push(batch);
         }
         let sizes = all.iter().map(|batch| batch.bytes().len());
-        let _turn = self.wait_for_turn(&core, sizes).await?;
+        let _turn = self.wait_for_turn(&core, sizes, false).await?;
         core.lane().check()?;
         self.check_online()?;
         let base_offset = self.check_order(&all)?;

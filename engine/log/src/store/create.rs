@@ -113,7 +113,7 @@ impl Store {
         });
         log.go_offline(OfflineReason::Deleted);
         core.remove(&log);
-        core.add_garbage_log(&log);
+        core.add_garbage_log(&log, sequence);
         drop(turn);
         log.notify_failed(LogFailure::Deleted);
         if planted::is(Bug::DeleteAnsweredEarly) {

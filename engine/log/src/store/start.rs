@@ -101,7 +101,7 @@ impl Store {
         let lane = Rc::clone(lane);
         let bytes = self.core.options().lane_bytes / 2;
         tasks.spawn_background(async move {
-            match lane.grow(bytes).await {
+            match lane.grow_in_time(bytes).await {
                 Ok(()) | Err(StorageError::Stopped | StorageError::Fenced(_)) => (),
                 Err(error) => tracing::warn!(%error, "the lane stays smaller than it should be"),
             }

@@ -365,6 +365,67 @@ fn appends_are_refused_at_the_disk_reserve_and_taken_again_above_it() {
 }
 
 #[test]
+fn a_deleted_log_gives_its_space_back_where_not_even_a_checkpoint_finds_room() {
+    let (mut sim, node) = sim_node(11);
+    let small = disk(&sim, node);
+    sim.block_on(node, LIMIT, move || async move {
+        let capacity: u64 = 64 << 20;
+        small.set_capacity(capacity);
+        let options = StorageOptions {
+            disk_reserve_bytes: 64 << 10,
+            ..small_options()
+        };
+        let node = start(data(), &options).await;
+        let (large, watch_large) = node.create(0).await;
+        for i in 0..400_i64 {
+            let records = record(&format!("{i}"), 9000);
+            append(&large, &records).await.unwrap();
+        }
+        stable(&large, &watch_large, Offset::new(400)).await;
+        let (log, watch) = node.create(1).await;
+        let mut taken = 0;
+        while taken < 20 {
+            append(&log, &record(&format!("{taken}"), 900))
+                .await
+                .unwrap();
+            taken += 1;
+        }
+        stable(&log, &watch, Offset::new(taken)).await;
+        // Somebody else took all there was.
+        small.set_capacity(capacity - small.free_bytes());
+        engine_rt::sleep(Duration::from_secs(1)).await;
+        let refused = append(&log, &record("x", 1)).await.unwrap_err();
+        assert!(
+            matches!(refused, AppendError::Storage(StorageError::DiskFull { .. })),
+            "{refused:?}"
+        );
+        node.store.delete(partition(0)).await.unwrap();
+        engine_rt::sleep(Duration::from_secs(5)).await;
+        assert!(small.free_bytes() > 3_000_000, "{}", small.free_bytes());
+        for _ in 0..100 {
+            let records = record(&format!("{taken}"), 900);
+            append(&log, &records).await.unwrap();
+            taken += 1;
+        }
+        stable(&log, &watch, Offset::new(taken)).await;
+        assert_eq!(node.store.fenced(), None);
+        // A crash finds a manifest or a deletion: the log is gone either way.
+    })
+    .unwrap();
+    sim.crash(node, CrashKind::Power);
+    sim.block_on(node, LIMIT, || async {
+        let node = start(data(), &small_options()).await;
+        assert!(node.store.find(partition(0)).is_none());
+        let (log, _) = node.find(1).await;
+        for (i, (offset, value)) in (0_i64..).zip(read_all(&log).await) {
+            assert_eq!((offset, value), (i, format!("{:-<900}", format!("{i}"))));
+        }
+        node.stop().await;
+    })
+    .unwrap();
+}
+
+#[test]
 fn rot_in_a_durable_frame_sets_its_logs_apart_and_cuts_nothing() {
     let (mut sim, node) = sim_node(9);
     sim.block_on(node, LIMIT, || async {

@@ -10,6 +10,7 @@
 )]
 
 mod fences;
+mod full_disk;
 mod ledger;
 
 use core::time::Duration;
