@@ -119,6 +119,8 @@ impl PartitionLog {
             let mut state = self.inner.state.borrow_mut();
             let end = place.saturating_add(group.len());
             Rc::make_mut(&mut state.segments).splice(place..end, made.iter().copied());
+            // What memory still holds of them is a cache, and would show what has gone.
+            state.tail.evict(last.end_offset, u64::MAX);
         }
         core.lane().put_entry(&Entry::Replace {
             log: self.id(),

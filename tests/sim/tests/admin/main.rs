@@ -12,6 +12,7 @@
 )]
 
 mod alter_configs;
+mod compaction;
 mod configs;
 mod epochs;
 mod many;
