@@ -9,7 +9,7 @@
 //!
 //! Does not: do the background work (`upkeep`, `checkpoint`).
 
-use crate::checkpoint::{Capture, ManifestSlots};
+use crate::checkpoint::{Capture, ManifestSlots, is_out_of_space};
 use crate::error::StorageError;
 use crate::fence::FenceSignal;
 use crate::format::FileId;
@@ -26,6 +26,10 @@ use engine_rt::sync::{Notify, Permit, Semaphore};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
+
+/// After so many failures in a row of the work that makes room, appends that wait for room are told
+/// the last of them instead of waiting on. Each is at least 100 ms after the one before.
+const FAILURES_MAX: u32 = 10;
 
 /// How long an append is held back at most while the lane is crowded.
 const THROTTLE: Duration = Duration::from_millis(5);
@@ -242,6 +246,11 @@ impl StoreCore {
                 was_throttled = true;
                 let _ = engine_rt::timeout(THROTTLE, self.lane.progress()).await;
                 continue;
+            }
+            // A full disk is not told: it is waited for, and the reserve refuses appends before.
+            let failure = self.failure(FAILURES_MAX).filter(|_| is_append);
+            if let Some(error) = failure.filter(|error| !is_out_of_space(error)) {
+                return Err(error);
             }
             self.lane.progress().await;
         }

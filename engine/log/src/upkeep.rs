@@ -45,7 +45,8 @@ pub(crate) async fn run(core: Rc<StoreCore>, root: Dir) {
     let mut expired_at = engine_rt::now();
     let mut has_told_fence = false;
     loop {
-        if core.is_stopping.get() && core.capture.borrow().is_none() {
+        // A checkpoint that could not be carried out may have put its capture back: it is given up.
+        if core.is_stopping.get() {
             return;
         }
         if core.fence().cause().is_some() {

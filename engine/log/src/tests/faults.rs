@@ -78,6 +78,53 @@ fn a_failed_write_or_flush_of_the_lane_fences_and_acknowledges_nothing() {
 }
 
 #[test]
+fn where_segments_cannot_be_written_appends_are_told_and_a_stop_ends() {
+    for kind in [FaultKind::Write, FaultKind::Flush] {
+        let (mut sim, node) = sim_node(3);
+        let faulty = disk(&sim, node);
+        let kept = sim
+            .block_on(node, LIMIT, move || async move {
+                let node = start(data(), &small_options()).await;
+                let (log, watch) = node.create(0).await;
+                faulty.fail(Fault::always(kind, EIO).on(".segment"));
+                let mut taken = 0;
+                let refused = loop {
+                    match append(&log, &record(&format!("{taken}"), 9000)).await {
+                        Ok(_) => taken += 1,
+                        Err(error) => break error,
+                    }
+                };
+                assert!(
+                    matches!(refused, AppendError::Storage(StorageError::Io { .. })),
+                    "{refused:?}"
+                );
+                stable(&log, &watch, Offset::new(taken)).await;
+                assert_eq!(node.store.fenced(), None);
+                // Healed, it takes appends again by itself.
+                faulty.heal();
+                while append(&log, &record("later", 9000)).await.is_err() {
+                    engine_rt::sleep(Duration::from_millis(50)).await;
+                }
+                let kept = log.log_end_offset();
+                stable(&log, &watch, kept).await;
+                faulty.fail(Fault::always(kind, EIO).on(".segment"));
+                assert!(node.store.stop().await.is_err());
+                kept
+            })
+            .unwrap();
+        disk(&sim, node).heal();
+        sim.crash(node, CrashKind::Power);
+        sim.block_on(node, LIMIT, move || async move {
+            let node = start(data(), &small_options()).await;
+            let (log, _) = node.find(0).await;
+            assert_eq!(log.log_end_offset(), kept);
+            node.stop().await;
+        })
+        .unwrap();
+    }
+}
+
+#[test]
 fn a_fence_reaches_every_shard_and_is_lifted_for_all() {
     let (mut sim, node) = sim_node(2);
     let faulty = disk(&sim, node);
