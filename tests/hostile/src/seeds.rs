@@ -102,6 +102,7 @@ pub fn seeds(name: &str) -> Vec<Seed> {
         add(&mut found, &request, None);
     }
     add_admin(&mut found, name);
+    add_configs(&mut found, name);
     add_small(&mut found, name);
     found
 }
@@ -187,7 +188,6 @@ fn add_admin(found: &mut Vec<Seed>, name: &str) {
             }],
             validate_only,
             timeout_ms: CHANGE_MS,
-            ..CreatePartitionsRequest::default()
         };
         add(found, &request, None);
     }
@@ -198,7 +198,6 @@ fn add_admin(found: &mut Vec<Seed>, name: &str) {
         }],
         topic_names: vec!["fuzz-a".into(), "fuzz-b".into()],
         timeout_ms: CHANGE_MS,
-        ..DeleteTopicsRequest::default()
     };
     add(found, &request, None);
     let request = DeleteRecordsRequest {
@@ -210,7 +209,6 @@ fn add_admin(found: &mut Vec<Seed>, name: &str) {
             }),
         }],
         timeout_ms: CHANGE_MS,
-        ..DeleteRecordsRequest::default()
     };
     add(found, &request, None);
     let request = OffsetForLeaderEpochRequest {
@@ -225,6 +223,14 @@ fn add_admin(found: &mut Vec<Seed>, name: &str) {
         ..OffsetForLeaderEpochRequest::default()
     };
     add(found, &request, None);
+    let request = DescribeTopicPartitionsRequest {
+        topics: vec![TopicRequest { name: name.into() }],
+        ..DescribeTopicPartitionsRequest::default()
+    };
+    add(found, &request, None);
+}
+
+fn add_configs(found: &mut Vec<Seed>, name: &str) {
     for (resource_type, resource_name, setting, value) in [
         (2, "fuzz-a", "cleanup.policy", "compact"),
         (4, "1", "log.cleanup.policy", "delete"),
@@ -271,11 +277,6 @@ fn add_admin(found: &mut Vec<Seed>, name: &str) {
         };
         add(found, &request, None);
     }
-    let request = DescribeTopicPartitionsRequest {
-        topics: vec![TopicRequest { name: name.into() }],
-        ..DescribeTopicPartitionsRequest::default()
-    };
-    add(found, &request, None);
 }
 
 fn add_small(found: &mut Vec<Seed>, name: &str) {

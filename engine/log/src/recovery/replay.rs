@@ -86,16 +86,10 @@ impl Recovery<'_> {
         let Some(file) = scan.files.get(found.half) else {
             return Ok(None);
         };
-        let read = file
+        // What cannot be read may be readable later: nothing is judged by it, and nothing changed.
+        let bytes = file
             .read_at(found.place.position, length(found.bytes))
-            .await;
-        let bytes = match read {
-            Ok(bytes) => bytes,
-            Err(error) => {
-                tracing::error!(%error, sequence, "a frame cannot be read");
-                return Ok(None);
-            }
-        };
+            .await?;
         Ok(FrameView::decode(&bytes, &found.place).ok())
     }
 

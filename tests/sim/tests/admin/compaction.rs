@@ -56,7 +56,7 @@ fn of_each_key_the_last_record_below_the_active_segment_stays() {
         *made.lock().unwrap() = topic.clone();
         // Each record is a segment of its own; the last one is active, and out of reach.
         for key in ["a", "b", "a", "b", "a", "b"] {
-            let batch = keyed(key, &[b'x'; 1_000_000]);
+            let batch = keyed(key, &vec![b'x'; 1_000_000]);
             let done = records::append(&mut client, 9, -1, &topic, 0, batch).await;
             assert_eq!(done.error_code, ErrorCode::NONE);
         }
