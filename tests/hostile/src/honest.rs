@@ -29,7 +29,8 @@ pub struct Honest {
 impl Honest {
     /// Begins to produce.
     pub fn start(address: SocketAddr) -> Self {
-        let topic = create_topic(address, TOPIC, &[]);
+        // Its records are old by their times, and shall outlive a campaign of any length.
+        let topic = create_topic(address, TOPIC, &[("retention.ms", "-1")]);
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread = std::thread::spawn(move || produce(address, topic, &stopped));
