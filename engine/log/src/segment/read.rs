@@ -57,6 +57,10 @@ impl Segments {
             let rows = self.index(log, segment).await?;
             let mut place = rows.partition_point(|row| row.last < read.next_offset);
             while let Some(row) = rows.get(place) {
+                if row.first >= segment.end_offset {
+                    // Cut away, as is all behind it: its offsets say nothing of what follows.
+                    break;
+                }
                 if row.first >= span.end {
                     read.is_full = true;
                     return Ok(read);
