@@ -9,7 +9,7 @@
 use engine_model::{ErrorCode, NodeId};
 use net_protocol::Text;
 use net_protocol::alter_configs::{
-    AlterConfigsRequest, AlterConfigsResourceResponse, AlterConfigsResponse,
+    AlterConfigsRequest, AlterConfigsResourceResponse, AlterConfigsResponse, AlterableConfig,
 };
 use replication_metadata::{
     AlterConfigs, AlterConfigsError, ConfigChange, ConfigTarget, ResourceChanges,
@@ -20,8 +20,20 @@ use super::describe_configs::{BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP, TOPI
 use crate::broker::Broker;
 use crate::error::Fault;
 
-/// The changes of one resource, or why nobody need be asked about them.
-pub(super) type Wanted = Result<ResourceChanges, Fault>;
+/// One resource of a request.
+pub(super) struct Asked {
+    pub(super) kind: i8,
+    pub(super) name: Text,
+    /// Its changes, or why nobody need be asked about them.
+    pub(super) wanted: Result<ResourceChanges, Fault>,
+}
+
+/// What became of one resource.
+pub(super) struct Altered {
+    pub(super) kind: i8,
+    pub(super) name: Text,
+    pub(super) fault: Fault,
+}
 
 /// Replaces settings, or checks whether they could be replaced.
 pub(crate) async fn alter_configs(
@@ -29,75 +41,76 @@ pub(crate) async fn alter_configs(
     request: AlterConfigsRequest,
 ) -> AlterConfigsResponse {
     let node_id = broker.config().node_id.0;
-    let names: Vec<(i8, Text)> = request
-        .resources
-        .iter()
-        .map(|resource| (resource.resource_type, resource.resource_name.clone()))
-        .collect();
-    let wanted: Vec<Wanted> = request
-        .resources
-        .into_iter()
-        .map(|resource| {
-            let (kind, name) = (resource.resource_type, resource.resource_name);
-            // Loggers came with the other request.
-            if kind == BROKER_LOGGER {
-                return Err(unknown_kind(kind));
-            }
-            let target = target(kind, &name, node_id)?;
-            let changes = resource.configs.into_iter().map(|config| {
-                let value = config.value.map(|value| value.to_string());
-                (config.name.to_string(), ConfigChange::Set(value))
-            });
-            Ok(ResourceChanges {
-                target,
-                changes: changes.collect(),
-                replace: true,
-            })
-        })
-        .collect();
-    let faults = alter(broker, &names, wanted, request.validate_only).await;
+    let asked = request.resources.into_iter().map(|resource| Asked {
+        kind: resource.resource_type,
+        wanted: replacement(
+            resource.resource_type,
+            &resource.resource_name,
+            resource.configs,
+            node_id,
+        ),
+        name: resource.resource_name,
+    });
+    let altered = alter(broker, asked.collect(), request.validate_only).await;
+    let answer = |altered: Altered| AlterConfigsResourceResponse {
+        error_code: altered.fault.code,
+        error_message: altered.fault.message,
+        resource_type: altered.kind,
+        resource_name: altered.name,
+    };
     AlterConfigsResponse {
-        responses: names
-            .into_iter()
-            .zip(faults)
-            .map(|((kind, name), fault)| AlterConfigsResourceResponse {
-                error_code: fault.code,
-                error_message: fault.message,
-                resource_type: kind,
-                resource_name: name,
-            })
-            .collect(),
+        responses: altered.into_iter().map(answer).collect(),
         ..AlterConfigsResponse::default()
     }
 }
 
-/// Has the controller change what can be; one answer a resource.
-pub(super) async fn alter(
-    broker: &Broker,
-    names: &[(i8, Text)],
-    wanted: Vec<Wanted>,
-    validate_only: bool,
-) -> Vec<Fault> {
-    let mut times: BTreeMap<&(i8, Text), usize> = BTreeMap::new();
-    for name in names {
-        let count = times.entry(name).or_default();
+fn replacement(
+    kind: i8,
+    name: &str,
+    configs: Vec<AlterableConfig>,
+    node_id: i32,
+) -> Result<ResourceChanges, Fault> {
+    // Loggers came with the other request.
+    if kind == BROKER_LOGGER {
+        return Err(unknown_kind(kind));
+    }
+    let target = target(kind, name, node_id)?;
+    let changes = configs.into_iter().map(|config| {
+        let value = config.value.map(|value| value.to_string());
+        (config.name.to_string(), ConfigChange::Set(value))
+    });
+    Ok(ResourceChanges {
+        target,
+        changes: changes.collect(),
+        replace: true,
+    })
+}
+
+/// Has the controller change what can be; one answer a resource, in the order of asking.
+pub(super) async fn alter(broker: &Broker, asked: Vec<Asked>, validate_only: bool) -> Vec<Altered> {
+    let mut times: BTreeMap<(i8, Text), usize> = BTreeMap::new();
+    for resource in &asked {
+        let count = times.entry((resource.kind, resource.name.clone()));
+        let count = count.or_default();
         *count = count.saturating_add(1);
     }
-    let mut answers = Vec::with_capacity(wanted.len());
+    let mut answers = Vec::with_capacity(asked.len());
     let mut places = Vec::new();
     let mut resources = Vec::new();
-    for (place, (name, wanted)) in names.iter().zip(wanted).enumerate() {
-        let is_repeated = times.get(name).is_some_and(|count| *count > 1);
-        let refused = match wanted {
-            _ if is_repeated => Some(invalid("Each resource must appear at most once.")),
-            Err(fault) => Some(fault),
+    for Asked { kind, name, wanted } in asked {
+        let resource = (kind, name);
+        let is_repeated = times.get(&resource).is_some_and(|count| *count > 1);
+        let fault = match wanted {
+            _ if is_repeated => invalid("Each resource must appear at most once."),
+            Err(fault) => fault,
             Ok(changes) => {
-                places.push(place);
+                places.push(answers.len());
                 resources.push(changes);
-                None
+                Fault::code(ErrorCode::NONE)
             }
         };
-        answers.push(refused.unwrap_or_else(|| Fault::code(ErrorCode::NONE)));
+        let (kind, name) = resource;
+        answers.push(Altered { kind, name, fault });
     }
     let request = AlterConfigs {
         resources,
@@ -114,7 +127,7 @@ pub(super) async fn alter(
             Err(fault) => fault.clone(),
         };
         if let Some(answer) = answers.get_mut(place) {
-            *answer = fault;
+            answer.fault = fault;
         }
     }
     answers

@@ -3,14 +3,13 @@
 //!
 //! Source: Kafka 4.3.1's answers; KIP-339, KIP-412 (loggers).
 
-use net_protocol::Text;
 use net_protocol::incremental_alter_configs::{
     AlterConfigsResourceResponse, AlterableConfig, IncrementalAlterConfigsRequest,
     IncrementalAlterConfigsResponse,
 };
 use replication_metadata::{ConfigChange, ResourceChanges};
 
-use super::alter_configs::{Wanted, alter, invalid, target};
+use super::alter_configs::{Altered, Asked, alter, invalid, target};
 use super::describe_configs::BROKER_LOGGER;
 use crate::broker::Broker;
 use crate::error::Fault;
@@ -28,42 +27,45 @@ pub(crate) async fn incremental_alter_configs(
     request: IncrementalAlterConfigsRequest,
 ) -> IncrementalAlterConfigsResponse {
     let node_id = broker.config().node_id.0;
-    let names: Vec<(i8, Text)> = request
-        .resources
-        .iter()
-        .map(|resource| (resource.resource_type, resource.resource_name.clone()))
-        .collect();
-    let wanted: Vec<Wanted> = request
-        .resources
-        .into_iter()
-        .map(|resource| {
-            let (kind, name) = (resource.resource_type, resource.resource_name);
-            if kind == BROKER_LOGGER {
-                check_logger(&name, node_id, &resource.configs)?;
-            }
-            let target = target(kind, &name, node_id)?;
-            let changes = resource.configs.into_iter().map(change);
-            Ok(ResourceChanges {
-                target,
-                changes: changes.collect::<Result<_, _>>()?,
-                replace: false,
-            })
-        })
-        .collect();
-    let faults = alter(broker, &names, wanted, request.validate_only).await;
+    let asked = request.resources.into_iter().map(|resource| Asked {
+        kind: resource.resource_type,
+        wanted: changes(
+            resource.resource_type,
+            &resource.resource_name,
+            resource.configs,
+            node_id,
+        ),
+        name: resource.resource_name,
+    });
+    let altered = alter(broker, asked.collect(), request.validate_only).await;
+    let answer = |altered: Altered| AlterConfigsResourceResponse {
+        error_code: altered.fault.code,
+        error_message: altered.fault.message,
+        resource_type: altered.kind,
+        resource_name: altered.name,
+    };
     IncrementalAlterConfigsResponse {
-        responses: names
-            .into_iter()
-            .zip(faults)
-            .map(|((kind, name), fault)| AlterConfigsResourceResponse {
-                error_code: fault.code,
-                error_message: fault.message,
-                resource_type: kind,
-                resource_name: name,
-            })
-            .collect(),
+        responses: altered.into_iter().map(answer).collect(),
         ..IncrementalAlterConfigsResponse::default()
     }
+}
+
+fn changes(
+    kind: i8,
+    name: &str,
+    configs: Vec<AlterableConfig>,
+    node_id: i32,
+) -> Result<ResourceChanges, Fault> {
+    if kind == BROKER_LOGGER {
+        check_logger(name, node_id, &configs)?;
+    }
+    let target = target(kind, name, node_id)?;
+    let changes = configs.into_iter().map(change);
+    Ok(ResourceChanges {
+        target,
+        changes: changes.collect::<Result<_, _>>()?,
+        replace: false,
+    })
 }
 
 fn change(config: AlterableConfig) -> Result<(String, ConfigChange), Fault> {
