@@ -1,13 +1,11 @@
 //! The real binary as a child process: start, kill, restart, stop.
 
-use crate::command::{Output, odradek, run};
-use std::io::{BufRead, BufReader};
+use crate::command::{Output, run};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
+use tests_binary::Said;
 
 /// A broker that is not ready by then fails the test. Generous: the machine may be busy.
 const START_DURATION_MAX: Duration = Duration::from_mins(1);
@@ -41,14 +39,14 @@ pub struct Broker {
     folder: TempDir,
     child: Child,
     address: String,
-    said: Arc<Mutex<String>>,
+    said: Said,
 }
 
 impl Broker {
     /// Starts a broker on an empty directory and a free port, and waits until it is ready.
     pub fn start(options: BrokerOptions) -> Self {
         let folder = tempfile::tempdir().expect("a temporary directory");
-        let said = Arc::new(Mutex::new(String::new()));
+        let said = Said::default();
         let (child, address) = launch(&options, &folder, "127.0.0.1:0", &said);
         Self {
             options,
@@ -121,7 +119,7 @@ impl Broker {
 
     /// All it has said on standard error so far.
     pub fn said(&self) -> String {
-        self.said.lock().expect("what the broker said").clone()
+        self.said.text()
     }
 
     /// The data directory.
@@ -131,7 +129,7 @@ impl Broker {
 
     /// Runs `odradek ARGUMENTS -b ADDRESS`.
     pub fn odradek(&self, arguments: &[&str]) -> Output {
-        run(Command::new(odradek())
+        run(Command::new(tests_binary::path())
             .args(arguments)
             .args(["-b", &self.address]))
     }
@@ -155,13 +153,8 @@ impl Drop for Broker {
     }
 }
 
-fn launch(
-    options: &BrokerOptions,
-    folder: &TempDir,
-    listen: &str,
-    said: &Arc<Mutex<String>>,
-) -> (Child, String) {
-    let mut command = Command::new(odradek());
+fn launch(options: &BrokerOptions, folder: &TempDir, listen: &str, said: &Said) -> (Child, String) {
+    let mut command = Command::new(tests_binary::path());
     command.arg("start");
     if options.is_ephemeral {
         command.arg("--ephemeral");
@@ -176,50 +169,15 @@ fn launch(
         .stderr(Stdio::piped())
         .spawn()
         .expect("starting the broker");
-    let lines = follow(&mut child, Arc::clone(said));
-    let deadline = Instant::now() + START_DURATION_MAX;
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        match lines.recv_timeout(left) {
-            Ok(line) if line.contains("ready") => {
-                if let Some(address) = address_in(&line) {
-                    return (child, address);
-                }
-            }
-            Ok(_) => {}
-            Err(e) => {
-                let _ = child.kill();
-                let status = child.wait();
-                let said = said.lock().expect("what the broker said").clone();
-                panic!("the broker is not ready ({e}, {status:?}):\n{said}");
-            }
+    match said.follow(&mut child).recv_timeout(START_DURATION_MAX) {
+        Ok(address) => (child, address.to_string()),
+        Err(error) => {
+            let _ = child.kill();
+            let status = child.wait();
+            panic!(
+                "the broker is not ready ({error}, {status:?}):\n{}",
+                said.text()
+            );
         }
     }
-}
-
-/// Hands on what the child says line by line, and keeps all of it.
-fn follow(child: &mut Child, said: Arc<Mutex<String>>) -> Receiver<String> {
-    let stderr = child.stderr.take().expect("a piped stderr");
-    let (sender, receiver) = channel();
-    thread::spawn(move || {
-        for line in BufReader::new(stderr).lines() {
-            let Ok(line) = line else { break };
-            let mut said = said.lock().expect("what the broker said");
-            said.push_str(&line);
-            said.push('\n');
-            drop(said);
-            // Nobody waits any more once the broker was ready.
-            let _ = sender.send(line);
-        }
-    });
-    receiver
-}
-
-/// The first HOST:PORT in a line.
-fn address_in(line: &str) -> Option<String> {
-    line.split(|c: char| c.is_whitespace() || c == ',')
-        .map(|word| word.trim_end_matches(['.', ';', ')']))
-        .map(|word| word.rsplit(['/', '=', '(']).next().unwrap_or(word))
-        .find(|word| word.parse::<std::net::SocketAddr>().is_ok())
-        .map(str::to_owned)
 }

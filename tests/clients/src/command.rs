@@ -1,9 +1,7 @@
 //! Runs one command to its end, within a limit, and keeps what it said.
 
 use std::io::{Read, Write};
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -94,27 +92,4 @@ pub fn run_with_input(command: &mut Command, input: &[u8]) -> Output {
         stdout: out.join().expect("the reader of stdout"),
         stderr: err.join().expect("the reader of stderr"),
     }
-}
-
-/// The path of the binary, built first so that no test meets an old one.
-pub fn odradek() -> PathBuf {
-    static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY
-        .get_or_init(|| {
-            // The test binary lies in TARGET/PROFILE/deps.
-            let test = std::env::current_exe().expect("the path of this test");
-            let folder = test
-                .parent()
-                .and_then(|deps| deps.parent())
-                .expect("a target folder");
-            let mut build = Command::new(env!("CARGO"));
-            build.args(["build", "--locked", "--quiet", "-p", "tools-odradek"]);
-            if folder.ends_with("release") {
-                build.arg("--release");
-            }
-            let output = run(build.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")));
-            assert!(output.code == 0, "building the binary: {}", output.stderr);
-            folder.join("odradek")
-        })
-        .clone()
 }

@@ -22,7 +22,7 @@ mod record;
 mod target;
 
 pub use broker::{Broker, BrokerOptions};
-pub use command::{Output, odradek, run, run_with_input};
+pub use command::{Output, run, run_with_input};
 pub use java::Java;
 pub use kcat::{consume_partition, produce_partition};
 pub use log::{Delivered, RecordSeen, read_partition};

@@ -12,9 +12,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
-use tests_clients::{
-    Broker, BrokerOptions, Output, consume_partition, odradek, produce_partition, run,
-};
+use tests_clients::{Broker, BrokerOptions, Output, consume_partition, produce_partition, run};
 
 /// Starts a broker that is to refuse: on this directory, on a free port, with further arguments.
 fn start(data: &Path, further: &[&str]) -> Output {
@@ -22,7 +20,7 @@ fn start(data: &Path, further: &[&str]) -> Output {
 }
 
 fn start_at(listen: &str, data: &Path, further: &[&str]) -> Output {
-    run(Command::new(odradek())
+    run(Command::new(tests_binary::path())
         .args(["start", "--listen", listen, "--data-dir"])
         .arg(data)
         .args(further))

@@ -1,12 +1,11 @@
 //! The real binary over a directory of our choice: start, kill, what it said.
 
-use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
+use tests_binary::Said;
 
 /// A broker that is neither ready nor gone by then hangs. Generous: the machine may be busy.
 const START_DURATION_MAX: Duration = Duration::from_mins(1);
@@ -29,14 +28,14 @@ pub enum Start {
 pub struct Broker {
     child: Child,
     address: SocketAddr,
-    said: Arc<Mutex<String>>,
+    said: Said,
 }
 
 impl Broker {
     /// Starts a broker of two shards on a free port and waits until it serves, it ends, or
     /// `gives_up`.
     pub fn start(directory: &Path, settings: &[&str], gives_up: impl Fn() -> bool) -> Start {
-        let mut command = Command::new(odradek());
+        let mut command = Command::new(tests_binary::path());
         command.args(["start", "--listen", "127.0.0.1:0", "--shards", "2"]);
         command.arg("--data-dir").arg(directory);
         for setting in settings {
@@ -48,23 +47,8 @@ impl Broker {
             .stderr(Stdio::piped())
             .spawn()
             .expect("starting the broker");
-        let stderr = child.stderr.take().expect("a piped stderr");
-        let said = Arc::new(Mutex::new(String::new()));
-        let (sender, ready) = channel();
-        let lines = Arc::clone(&said);
-        std::thread::spawn(move || {
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                let address = line.contains("ready").then(|| address_in(&line)).flatten();
-                let mut said = lines.lock().expect("what the broker said");
-                said.push_str(&line);
-                said.push('\n');
-                drop(said);
-                if let Some(address) = address {
-                    // Nobody may wait any more.
-                    let _ = sender.send(address);
-                }
-            }
-        });
+        let said = Said::default();
+        let ready = said.follow(&mut child);
         let deadline = Instant::now() + START_DURATION_MAX;
         let unborn = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut broker = Self {
@@ -118,7 +102,7 @@ impl Broker {
 
     /// All it has said on standard error so far.
     pub fn said(&self) -> String {
-        self.said.lock().expect("what the broker said").clone()
+        self.said.text()
     }
 
     /// Lines of its log that speak of a mistake of its own.
@@ -137,31 +121,4 @@ impl Drop for Broker {
             eprintln!("---- the broker said:\n{}", self.said());
         }
     }
-}
-
-fn address_in(line: &str) -> Option<SocketAddr> {
-    line.split(|c: char| c.is_whitespace() || c == ',' || c == '/')
-        .find_map(|word| word.trim_end_matches(['.', ')']).parse().ok())
-}
-
-/// The path of the binary, built first so that no test meets an old one.
-pub fn odradek() -> &'static Path {
-    static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| {
-        // This program lies in TARGET/PROFILE, a test in TARGET/PROFILE/deps.
-        let here = std::env::current_exe().expect("the path of this program");
-        let mut folder = here.parent().expect("a target folder");
-        if folder.ends_with("deps") {
-            folder = folder.parent().expect("a target folder");
-        }
-        let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--locked", "--quiet", "-p", "tools-odradek"]);
-        if folder.ends_with("release") {
-            build.arg("--release");
-        }
-        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
-        let status = build.current_dir(root).stdin(Stdio::null()).status();
-        assert!(status.expect("cargo").success(), "building the binary");
-        folder.join("odradek")
-    })
 }

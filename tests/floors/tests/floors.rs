@@ -32,7 +32,7 @@ const FLOORS: &[(u8, &[&str])] = &[
     (7, &["replication-runtime"]),
     (8, &["net-broker", "processor-runtime"]),
     (9, &["net-admin"]),
-    (10, &["tools-node", "bench"]),
+    (10, &["tools-node", "bench", "tests-binary"]),
     (
         11,
         &[

@@ -1,48 +1,19 @@
 //! The real binary as a child process, and what it costs.
 
-use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::channel;
-use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
+use tests_binary::Said;
 
 /// Generous: the machine may be busy.
 const START_DURATION_MAX: Duration = Duration::from_mins(1);
-
-/// The path of the binary of the profile this program was built in, built first, unless
-/// `ODRADEK_TEST_BROKER` names another.
-pub fn build() -> PathBuf {
-    static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY
-        .get_or_init(|| {
-            if let Some(given) = std::env::var_os("ODRADEK_TEST_BROKER") {
-                return PathBuf::from(given);
-            }
-            let own = std::env::current_exe().expect("the path of this program");
-            let folder = own
-                .ancestors()
-                .find(|folder| folder.ends_with("debug") || folder.ends_with("release"))
-                .expect("a target folder");
-            let mut cargo = Command::new(env!("CARGO"));
-            cargo.args(["build", "--locked", "--quiet", "-p", "tools-odradek"]);
-            if folder.ends_with("release") {
-                cargo.arg("--release");
-            }
-            let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
-            let status = cargo.current_dir(root).status().expect("running cargo");
-            assert!(status.success(), "building the binary");
-            folder.join("odradek")
-        })
-        .clone()
-}
 
 /// A broker on an empty directory of its own; killed when dropped.
 pub struct Broker {
     child: Child,
     address: SocketAddr,
-    said: Arc<Mutex<Vec<String>>>,
+    said: Said,
     folder: tempfile::TempDir,
 }
 
@@ -61,11 +32,11 @@ impl Broker {
         ];
         let folder = tempfile::tempdir().expect("a temporary directory");
         let mut command = match descriptors {
-            None => Command::new(build()),
+            None => Command::new(tests_binary::path()),
             Some(limit) => {
                 let mut shell = Command::new("bash");
                 shell.args(["-c", &format!("ulimit -n {limit}; exec \"$0\" \"$@\"")]);
-                shell.arg(build());
+                shell.arg(tests_binary::path());
                 shell
             }
         };
@@ -81,33 +52,13 @@ impl Broker {
             .stderr(Stdio::piped())
             .spawn()
             .expect("starting the broker");
-        let stderr = child.stderr.take().expect("a piped stderr");
-        let said = Arc::new(Mutex::new(Vec::new()));
-        let (ready, address) = channel();
-        let lines = Arc::clone(&said);
-        std::thread::spawn(move || {
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                if line.contains("ready") {
-                    let found = line
-                        .split(|c: char| c.is_whitespace() || c == ',' || c == '/')
-                        .find_map(|word| word.trim_end_matches(['.', ')']).parse().ok());
-                    if let Some(found) = found {
-                        let found: SocketAddr = found;
-                        let _ = ready.send(found);
-                    }
-                }
-                lines.lock().unwrap().push(line);
-            }
-        });
-        let address = address.recv_timeout(START_DURATION_MAX);
+        let said = Said::default();
+        let address = said.follow(&mut child).recv_timeout(START_DURATION_MAX);
         let address = match address {
             Ok(address) => address,
             Err(error) => {
                 let _ = child.kill();
-                panic!(
-                    "the broker is not ready ({error}): {:?}",
-                    said.lock().unwrap()
-                );
+                panic!("the broker is not ready ({error}):\n{}", said.text());
             }
         };
         Self {
@@ -138,21 +89,25 @@ impl Broker {
 
     /// Lines of its log that speak of a panic or of another mistake of its own.
     pub fn complaints(&self) -> Vec<String> {
-        let said = self.said.lock().unwrap();
-        let is_complaint = |line: &&String| line.contains("panicked") || line.contains("ERROR");
-        said.iter().filter(is_complaint).cloned().collect()
+        let said = self.said.text();
+        let is_complaint = |line: &&str| line.contains("panicked") || line.contains("ERROR");
+        said.lines()
+            .filter(is_complaint)
+            .map(str::to_owned)
+            .collect()
     }
 
     /// How many lines of its log hold these words.
     pub fn said_count(&self, words: &str) -> usize {
-        let said = self.said.lock().unwrap();
-        said.iter().filter(|line| line.contains(words)).count()
+        let said = self.said.text();
+        said.lines().filter(|line| line.contains(words)).count()
     }
 
     /// The last lines of its log.
     pub fn said_last(&self) -> String {
-        let said = self.said.lock().unwrap();
-        said[said.len().saturating_sub(40)..].join("\n")
+        let said = self.said.text();
+        let lines: Vec<&str> = said.lines().collect();
+        lines[lines.len().saturating_sub(40)..].join("\n")
     }
 
     /// Bytes of memory it has in RAM now.

@@ -23,7 +23,7 @@ mod random;
 mod seeds;
 mod wire;
 
-pub use broker::{Broker, build};
+pub use broker::Broker;
 pub use campaign::{Campaign, Report, replay};
 pub use honest::Honest;
 pub use mutation::mutate;
