@@ -62,14 +62,15 @@ struct Retention {
 }
 
 impl Rules {
-    /// Filters the next batch of the log.
+    /// Filters the next batch of the log; `transactions` may be missing while no batch belonged to
+    /// one.
     ///
     /// Errors: records that cannot be read, or cannot be written again.
     pub(super) fn filter(
         &self,
         batch: &Batch,
         map: &OffsetMap,
-        transactions: &mut CleanedTransactions,
+        transactions: Option<&mut CleanedTransactions>,
     ) -> Result<Filtered, BuildError> {
         let header = batch.header();
         let retention = self.retention(batch, transactions);
@@ -125,14 +126,20 @@ impl Rules {
         Ok(Filtered::Some(bytes))
     }
 
-    fn retention(&self, batch: &Batch, transactions: &mut CleanedTransactions) -> Retention {
+    fn retention(
+        &self,
+        batch: &Batch,
+        transactions: Option<&mut CleanedTransactions>,
+    ) -> Retention {
         let header = batch.header();
         let is_control = header.attributes.is_control();
-        let may_go = if is_control {
-            transactions.on_control_batch(batch)
-        } else {
-            transactions.on_batch(batch)
-        };
+        let may_go = transactions.is_some_and(|transactions| {
+            if is_control {
+                transactions.on_control_batch(batch)
+            } else {
+                transactions.on_batch(batch)
+            }
+        });
         let has_passed = header.delete_horizon().is_some_and(|at| at <= self.now);
         let is_last_of_producer = header.has_producer_id()
             && self

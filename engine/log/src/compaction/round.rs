@@ -154,13 +154,14 @@ impl Round {
         let header = batch.header();
         let start = self.plan.dirty_start();
         self.see_to_transactions(batch, start, transactions).await?;
-        let cleaned = transactions.get_or_insert_default();
-        let all_go = if header.attributes.is_control() {
-            cleaned.on_control_batch(batch);
-            true
-        } else {
-            cleaned.on_batch(batch)
-        };
+        let all_go = transactions.as_mut().is_some_and(|cleaned| {
+            if header.attributes.is_control() {
+                cleaned.on_control_batch(batch);
+                true
+            } else {
+                cleaned.on_batch(batch)
+            }
+        });
         if !all_go {
             let is_first = map.end() == start;
             let bytes_max = decompressed_bytes_max(&self.view.config);
@@ -264,7 +265,7 @@ impl Round {
                         }
                         self.see_to_transactions(&batch, Offset::ZERO, transactions)
                             .await?;
-                        let cleaned = transactions.get_or_insert_default();
+                        let cleaned = transactions.as_mut();
                         let filtered = rules.filter(&batch, map, cleaned).map_err(|error| {
                             RoundError::Batch {
                                 offset: header.base_offset,
@@ -340,7 +341,8 @@ impl Round {
         }
     }
 
-    /// Looks for aborted transactions when the first batch comes that makes them matter.
+    /// Looks for aborted transactions when the first batch comes that makes them matter; until then
+    /// there are none, and `transactions` stays empty.
     async fn see_to_transactions(
         &mut self,
         batch: &Batch,

@@ -1,11 +1,11 @@
 //! Compaction of live logs: what a reader sees before, after and across restarts.
 
 use super::support::*;
-use crate::{LogConfig, PartitionLog, StorageOptions};
+use crate::{AppendOptions, LogConfig, Origin, PartitionLog, StorageOptions};
 use bytes::Bytes;
 use core::time::Duration;
 use engine_codec::{BatchBuilder, BatchOptions, Compression, RecordData};
-use engine_model::{Offset, Timestamp};
+use engine_model::{Offset, ProducerEpoch, ProducerId, Sequence, Timestamp};
 use engine_rt::sim::{Fault, FaultEffect, FaultKind, Simulation};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -166,6 +166,54 @@ fn of_each_key_the_last_record_stays_where_it_was() {
             node.stop().await;
         });
     }
+}
+
+#[test]
+fn what_was_aborted_takes_no_records_place_wherever_the_log_begins() {
+    on_both(async |path| {
+        let options = StorageOptions {
+            tail_cache_bytes: 0,
+            ..quick_options()
+        };
+        let node = start(&path, &options).await;
+        let (log, watch) = node.create(0).await;
+        log.set_config(compacted_config()).await.unwrap();
+        let internal = AppendOptions {
+            origin: Origin::Internal,
+            ..client()
+        };
+        let transactional = BatchOptions {
+            producer_id: ProducerId(9),
+            producer_epoch: ProducerEpoch::new(0),
+            base_sequence: Sequence::new(0),
+            is_transactional: true,
+            ..BatchOptions::default()
+        };
+        let abort = BatchOptions {
+            base_sequence: Sequence::NONE,
+            is_control: true,
+            ..transactional.clone()
+        };
+        // The first batch of the log is plain.
+        append(
+            &log,
+            &keyed(BatchOptions::default(), &[("x", Some("kept"))]),
+        )
+        .await
+        .unwrap();
+        for batch in [
+            keyed(transactional, &[("x", Some("aborted"))]),
+            keyed(abort, &[("\0\0\0\0", Some("\0\0\0\0\0\u{1}"))]),
+        ] {
+            log.append(batch, internal).await.unwrap();
+        }
+        fill(&log, 300, Compression::None).await;
+        stable(&log, &watch, Offset::new(603)).await;
+        let found = shrinks_to(&log, 350).await;
+        let of_x: Vec<_> = found.iter().filter(|(_, key, _)| key == "x").collect();
+        assert_eq!(of_x, [&(0, "x".to_owned(), Some("kept".to_owned()))]);
+        node.stop().await;
+    });
 }
 
 #[test]

@@ -90,7 +90,7 @@ fn map(keys: &[(&str, i64)]) -> OffsetMap {
 
 fn filter(rules: &Rules, batch: &Batch, map: &OffsetMap) -> Filtered {
     let mut none = CleanedTransactions::default();
-    rules.filter(batch, map, &mut none).unwrap()
+    rules.filter(batch, map, Some(&mut none)).unwrap()
 }
 
 fn rewritten(filtered: Filtered) -> Batch {
@@ -314,7 +314,7 @@ fn clean(rules: &Rules, log: &[Batch], map: &OffsetMap) -> Vec<Batch> {
     let mut transactions = CleanedTransactions::new(scan.aborted);
     log.iter()
         .filter_map(
-            |batch| match rules.filter(batch, map, &mut transactions).unwrap() {
+            |batch| match rules.filter(batch, map, Some(&mut transactions)).unwrap() {
                 Filtered::Nothing => None,
                 Filtered::Whole => Some(batch.clone()),
                 Filtered::Some(bytes) => Some(Batch::parse(&bytes).unwrap()),
