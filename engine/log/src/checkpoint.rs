@@ -259,7 +259,7 @@ impl StoreCore {
         };
         let images = capture.logs.iter().map(LogCapture::image);
         if let Err(error) = write_manifest(place, file, number, head, images).await {
-            if !is_out_of_space(&error) {
+            if !error.is_out_of_space() {
                 self.raise_fence(&error);
             }
             return Err(error);
@@ -294,17 +294,5 @@ impl StoreCore {
         };
         self.fence().raise(cause);
         self.lane().wake_all();
-    }
-}
-
-/// Whether an operation failed for want of space: back-pressure, not damage.
-pub(crate) fn is_out_of_space(error: &StorageError) -> bool {
-    match error {
-        StorageError::Io {
-            operation,
-            target,
-            errno,
-        } => engine_rt::Error::new(operation, target.clone(), *errno).is_out_of_space(),
-        _ => false,
     }
 }

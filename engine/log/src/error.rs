@@ -113,6 +113,30 @@ pub enum StorageError {
     Stopped,
 }
 
+impl StorageError {
+    /// Whether it was for want of space: back-pressure, not damage.
+    pub(crate) fn is_out_of_space(&self) -> bool {
+        self.io().is_some_and(|error| error.is_out_of_space())
+    }
+
+    /// Whether a file is not there.
+    pub(crate) fn is_not_found(&self) -> bool {
+        self.io().is_some_and(|error| error.is_not_found())
+    }
+
+    /// The operation that failed, if one did.
+    fn io(&self) -> Option<engine_rt::Error> {
+        match self {
+            Self::Io {
+                operation,
+                target,
+                errno,
+            } => Some(engine_rt::Error::new(operation, target.clone(), *errno)),
+            _ => None,
+        }
+    }
+}
+
 /// Why a data directory was not opened.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

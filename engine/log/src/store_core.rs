@@ -9,7 +9,7 @@
 //!
 //! Does not: do the background work (`upkeep`, `checkpoint`).
 
-use crate::checkpoint::{Capture, ManifestSlots, is_out_of_space};
+use crate::checkpoint::{Capture, ManifestSlots};
 use crate::error::StorageError;
 use crate::fence::FenceSignal;
 use crate::format::FileId;
@@ -249,7 +249,7 @@ impl StoreCore {
             }
             // A full disk is not told: it is waited for, and the reserve refuses appends before.
             let failure = self.failure(FAILURES_MAX).filter(|_| is_append);
-            if let Some(error) = failure.filter(|error| !is_out_of_space(error)) {
+            if let Some(error) = failure.filter(|error| !error.is_out_of_space()) {
                 return Err(error);
             }
             self.lane.progress().await;

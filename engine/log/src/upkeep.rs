@@ -17,7 +17,6 @@ pub(crate) use retention::RetentionQueue;
 pub(crate) use retention_plan::{Piece, RetentionPlan, plan};
 pub(crate) use scrub::Scrub;
 
-use crate::checkpoint::is_out_of_space;
 use crate::error::StorageError;
 use crate::partition_log::LogFailure;
 use crate::store_core::StoreCore;
@@ -53,9 +52,6 @@ pub(crate) async fn run(core: Rc<StoreCore>, root: Dir) {
             if !std::mem::replace(&mut has_told_fence, true) {
                 tell_fence(&core);
             }
-            if core.is_stopping.get() {
-                return;
-            }
             core.upkeep.notified().await;
             continue;
         }
@@ -76,7 +72,7 @@ pub(crate) async fn run(core: Rc<StoreCore>, root: Dir) {
                 let _ = engine_rt::timeout_at(next, core.upkeep.notified()).await;
             }
             Err(error) => {
-                if is_out_of_space(&error) {
+                if error.is_out_of_space() {
                     space::ran_out(&core);
                 } else {
                     tracing::warn!(%error, "background work failed and will be tried again");

@@ -5,7 +5,6 @@
 
 use super::Lane;
 use crate::buffer::GrowBuf;
-use crate::checkpoint::is_out_of_space;
 use crate::error::StorageError;
 use crate::format::{BLOCK_BYTES, FileId, FrameBuffer};
 use crate::number::to_u64;
@@ -100,7 +99,7 @@ impl Lane {
         let mut has_told = false;
         loop {
             match self.grow(bytes).await {
-                Err(error) if is_out_of_space(&error) => {
+                Err(error) if error.is_out_of_space() => {
                     if !std::mem::replace(&mut has_told, true) {
                         tracing::warn!(%error, "the lane stays smaller until the disk has room");
                     }

@@ -173,13 +173,5 @@ impl Recovery<'_> {
 
 /// Whether it is the log that is damaged; other errors may pass.
 fn is_damage(error: &StorageError) -> bool {
-    match error {
-        StorageError::Corrupt { .. } => true,
-        StorageError::Io {
-            operation,
-            target,
-            errno,
-        } => engine_rt::Error::new(operation, target.clone(), *errno).is_not_found(),
-        _ => false,
-    }
+    matches!(error, StorageError::Corrupt { .. }) || error.is_not_found()
 }

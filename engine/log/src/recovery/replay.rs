@@ -56,22 +56,25 @@ impl Recovery<'_> {
                     self.follow(&scan, expected, &whole).await?;
                     self.quarantine_unknown(lane.lane, &scan, expected).await?;
                 } else {
-                    let torn = scan.frames.range(expected..).count();
-                    let torn = crate::number::to_u64(torn);
-                    self.report.torn_frames = self.report.torn_frames.saturating_add(torn);
+                    self.count_torn(&scan, expected);
                 }
                 return Ok(());
             };
             let is_torn = frame.verify().is_err() && !planted::is(Bug::TornFrameReplayed);
             if is_torn && !is_durable {
-                let torn = crate::number::to_u64(scan.frames.range(expected..).count());
-                self.report.torn_frames = self.report.torn_frames.saturating_add(torn);
+                self.count_torn(&scan, expected);
                 return Ok(());
             }
             self.apply(lane.lane, &frame, expected, &mut ids).await?;
             self.report.frames = self.report.frames.saturating_add(1);
             expected = expected.saturating_add(1);
         }
+    }
+
+    /// Counts the frames of a torn tail.
+    fn count_torn(&mut self, scan: &Scan, from: u64) {
+        let torn = crate::number::to_u64(scan.frames.range(from..).count());
+        self.report.torn_frames = self.report.torn_frames.saturating_add(torn);
     }
 
     /// The frame of that sequence, if its header and table are right.

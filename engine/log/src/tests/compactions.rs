@@ -192,7 +192,7 @@ fn what_was_aborted_takes_no_records_place_wherever_the_log_begins() {
         let abort = BatchOptions {
             base_sequence: Sequence::NONE,
             is_control: true,
-            ..transactional.clone()
+            ..transactional
         };
         // The first batch of the log is plain.
         append(

@@ -8,7 +8,6 @@
 //!
 //! Source: Kafka 4.3.1, `LogCleaner`, `LogCleanerManager.grabFilthiestCompactedLog`.
 
-use crate::checkpoint::is_out_of_space;
 use crate::compaction::{CompactionPlan, Round, RoundError, Rounded, cleanable_count, plan};
 use crate::error::StorageError;
 use crate::format::{FileId, SegmentImage};
@@ -144,7 +143,7 @@ impl Looks {
             }
             RoundError::Storage(StorageError::Stopped | StorageError::Fenced(_)) => (),
             RoundError::Storage(storage @ StorageError::Io { .. }) => {
-                if !is_out_of_space(storage) {
+                if !storage.is_out_of_space() {
                     tracing::warn!(%partition, %error, "a compaction failed and is tried again");
                 }
                 core.upkeep.notify_one();

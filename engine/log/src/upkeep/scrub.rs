@@ -111,11 +111,11 @@ pub(super) async fn read_one(core: &StoreCore) {
     scrub.count(|figures| figures.bytes = figures.bytes.saturating_add(read));
     if scrub.is_passing.get() {
         let rate = core.options().scrub_bytes_per_second.max(1);
-        let nanos = read
+        let pause_us = read
             .saturating_mul(1_000_000)
             .checked_div(rate)
             .unwrap_or(0);
-        let pause = Duration::from_micros(nanos.max(1));
+        let pause = Duration::from_micros(pause_us.max(1));
         scrub.next_at.set(engine_rt::now().saturating_add(pause));
     }
 }
@@ -208,7 +208,7 @@ async fn next_piece(core: &StoreCore) -> u64 {
                 .take(&bytes, |seen| tell(core, &log, &image, seen));
             done
         }
-        Err(error) if is_missing(&error) => {
+        Err(error) if error.is_not_found() => {
             let path = file_name(image.file);
             let finding = Finding::new(&path, 0, Problem::Missing, Severity::Damage);
             tell(core, &log, &image, Seen::Finding(finding));
@@ -232,17 +232,6 @@ async fn read(
 ) -> Result<bytes::Bytes, StorageError> {
     let file = core.segments().file(image.file).await?;
     Ok(file.read_at(position, bytes).await?)
-}
-
-fn is_missing(error: &StorageError) -> bool {
-    match error {
-        StorageError::Io {
-            operation,
-            target,
-            errno,
-        } => engine_rt::Error::new(operation, target.clone(), *errno).is_not_found(),
-        _ => false,
-    }
 }
 
 /// The next segment of this log or of the next one; `None` after a log without any, and at the end.
