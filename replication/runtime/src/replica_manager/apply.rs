@@ -75,15 +75,16 @@ impl ReplicaManager {
             return;
         }
         let mut gone: Vec<TopicPartition> = Vec::new();
+        // Without a delta everything is; with new settings of brokers what topics have by default is.
         let is_all_new = delta.is_none_or(|delta| delta.broker_configs);
         if is_all_new {
             self.follow_broker_configs(&image);
+            for topic in image.topics() {
+                self.follow_topic(topic).await;
+            }
         }
         match delta {
             None => {
-                for topic in image.topics() {
-                    self.follow_topic(topic).await;
-                }
                 let unnamed = |partition: &TopicPartition| image.partition(*partition).is_none();
                 let logs = self.store().logs();
                 let partitions = logs.iter().map(engine_log::PartitionLog::partition);
@@ -92,11 +93,6 @@ impl ReplicaManager {
                 );
             }
             Some(delta) => {
-                // What topics have by default may have changed.
-                let all = image.topics().filter(|_| is_all_new);
-                for topic in all {
-                    self.follow_topic(topic).await;
-                }
                 for topic_id in &delta.topics {
                     match image.topic(*topic_id) {
                         Some(_) if is_all_new => {}
