@@ -232,10 +232,16 @@ impl Cuts {
     }
 
     fn countdown(&self, random: &mut Random) -> Countdown {
-        let operations = random.below(OPERATIONS_MAX);
+        // The control lies as long as it can: a lie that covers nothing yet is no lie.
+        let operations = if self.lies {
+            OPERATIONS_MAX
+        } else {
+            random.below(OPERATIONS_MAX)
+        };
         Countdown {
             operations,
-            takes_effect: random.chance(50),
+            // A last flush that is carried out would save the control everything.
+            takes_effect: !self.lies && random.chance(50),
             lies: if self.lies { operations } else { 0 },
         }
     }
